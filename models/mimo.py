@@ -3,9 +3,9 @@
 
     y = H x + w,   x in {-1, +1}^K,   w ~ N(0, sigma^2 I_N),   sigma^2 = (tr(H^T H) / K) / SNR
 
-SNR is the mean energy of one transmitted symbol, summed over all N receive antennas, against the noise
-variance of one (real) receive antenna; ``snr_db`` is 10 log10 of it. With unit-norm columns of H it is
-1/sigma^2. It is not Eb/N0: a real BPSK symbol of unit energy has Es/N0 = SNR/2, because N0 = 2 sigma^2.
+SNR is the mean energy of one transmitted symbol, summed over all N receive antennas, against the
+noise variance of one (real) receive antenna; ``snr_db`` is 10 log10 of it. With unit-norm columns
+of H it is 1/sigma^2. It is not Eb/N0: a real BPSK symbol has Es/N0 = SNR/2, because N0 = 2 sigma^2.
 Bit 1 means x = +1, bit 0 means x = -1.
 
 A complex system with QPSK is the same thing in twice the dimensions (`MimoSystem.qpsk`).
@@ -63,11 +63,11 @@ class MimoSystem:
 
     @classmethod
     def fixed_toeplitz(cls, k: int = 30, n: int = 60, rho: float = 0.55, seed: int = 0) -> Self:
-        """H = Q L^T with H^T H = G, G[i, j] = rho^|i-j| (to rounding), so every column has unit norm.
+        """H = Q L^T with H^T H = G, G[i, j] = rho^|i-j| (to rounding): columns of unit norm.
 
-        Q [N, K] has orthonormal columns (QR of a seeded Gaussian matrix, diagonal of R positive), and L
-        is the Cholesky factor of G. Of H only H^T H matters for the error rate, so the seed does not.
-        k = 30, n = 60, rho = 0.55 is the fixed channel of "Learning to Detect" (Samuel, Diskin, Wiesel).
+        Q [N, K] has orthonormal columns (QR of a seeded Gaussian matrix, diagonal of R positive),
+        and L is the Cholesky factor of G. Of H only H^T H matters for the error rate, so the seed
+        does not. The default is the fixed channel of "Learning to Detect" (Samuel, Diskin, Wiesel).
         """
         _check_sizes(k, n)
         if not -1.0 < rho < 1.0:
@@ -82,7 +82,7 @@ class MimoSystem:
 
     @classmethod
     def iid_gaussian(cls, k: int, n: int, seed: int = 0) -> Self:
-        """One draw of a channel with independent N(0, 1/N) entries (columns of unit mean energy)."""
+        """One draw of a channel with i.i.d. N(0, 1/N) entries (columns of unit mean energy)."""
         _check_sizes(k, n)
         h = np.random.default_rng(seed).standard_normal((n, k)) / np.sqrt(n)
         return cls(h, f"iid-k{k}-n{n}-seed{seed}")
@@ -98,8 +98,8 @@ class MimoSystem:
                 real part at x[t] and its imaginary part at x[N_t + t], each -1 or +1 (energy 2).
             name: what the report calls it.
 
-        ``snr_db`` is then the usual Es/N0: energy 2 |h_t|^2 of a QPSK symbol, summed over antennas, over
-        the noise 2 sigma^2 of one complex antenna.
+        ``snr_db`` is then the usual Es/N0: energy 2 |h_t|^2 of a QPSK symbol, summed over antennas,
+        over the noise 2 sigma^2 of one complex antenna.
         """
         hc = np.asarray(h_complex)
         if hc.ndim != 2:
@@ -108,7 +108,7 @@ class MimoSystem:
 
     @classmethod
     def iid_qpsk(cls, n_t: int, n_r: int, seed: int = 0) -> Self:
-        """One draw of a complex channel with CN(0, 1/N_r) entries and QPSK, as its real equivalent."""
+        """One draw of a complex channel with CN(0, 1/N_r) entries and QPSK, in real form."""
         _check_sizes(n_t, n_r)
         parts = np.random.default_rng(seed).standard_normal((2, n_r, n_t)) / np.sqrt(2 * n_r)
         return cls.qpsk(parts[0] + 1j * parts[1], f"qpsk-iid-nt{n_t}-nr{n_r}-seed{seed}")
@@ -140,10 +140,9 @@ class MimoSystem:
     def noise_variance(self, snr_db: FloatArray) -> FloatArray: ...
 
     def noise_variance(self, snr_db: float | FloatArray) -> float | FloatArray:
-        """sigma^2 of one real receive antenna, (tr(H^T H) / K) / SNR. ``snr_db``: scalar or array [dB]."""
-        if np.ndim(snr_db) == 0:
-            return self.symbol_energy * 10.0 ** (-float(snr_db) / 10.0)
-        return self.symbol_energy * np.power(10.0, -np.asarray(snr_db, dtype=np.float64) / 10.0)
+        """sigma^2 of one real receive antenna, (tr(H^T H) / K) / SNR, for one or many SNR [dB]."""
+        variance = self.symbol_energy * np.power(10.0, np.asarray(snr_db, dtype=np.float64) / -10.0)
+        return float(variance) if np.ndim(variance) == 0 else variance
 
     def frames(
         self, n: int, snr_db: float | FloatArray, rng: np.random.Generator
