@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The accelerator as data: what the compiler hands to stitcher, simulator, cost model and report.
+
+An `Accelerator` is a list of `Layer` joined by `Stream`; all three are frozen. It is written as
+`accelerator.json` with the integer arrays beside it in `parameters.npz` (keys ``<layer>.<array>``).
+No torch, no ONNX and no FINN are needed to read, run or simulate one.
+
+Layer kinds, their integer ``params`` and their ``arrays`` (all int64):
+
+mvau          y[MatH] = W x.    mat_w, mat_h, pe, simd, in_bits, in_signed, weight_bits, weight_signed,
+                                acc_bits (signed). arrays: ``weights`` [MatH, MatW].
+mvau_sparse   the same, W balanced-sparse: in every row, every block of ``block`` neighbouring columns
+                                has at most ``nnz`` non-zeros. One beat in carries ``simd`` columns, a
+                                multiple of ``block``; pe * (simd / block) * nnz multipliers.
+thresholding  y = out_bias + #{k: x >= T[c, k]}.  channels, pe, in_bits, in_signed, steps, out_bits,
+                                out_signed, out_bias. arrays: ``thresholds`` [channels, steps], sorted.
+requant       y = clip(half_even((x * mul[c] + add[c]) / 2^shift), out_min, out_max).  channels, pe,
+                                in_bits, in_signed, mul_bits, add_bits, shift, out_bits, out_signed,
+                                out_min, out_max. arrays: ``mul`` [channels], ``add`` [channels].
+dwc           stream width conversion.  in_elems, out_elems (one divides the other), elem_bits.
+
+Channel order: a beat carries elements e, e+1, ... of the frame with the lowest index in the lowest
+bits. An mvau emits rows in order: beat f carries rows f*pe ... f*pe + pe - 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.errors import CompileError
+
+SCHEMA_VERSION = 1
+LAYER_KINDS = ("mvau", "mvau_sparse", "thresholding", "requant", "dwc")
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class IntFormat:
+    """A two's complement (or unsigned) integer format of ``bits`` bits."""
+
+    bits: int
+    signed: bool
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 64:
+            raise CompileError(f"integer format of {self.bits} bits: must be 1 to 64 bits wide")
+
+    @property
+    def min(self) -> int:
+        """Smallest code."""
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def max(self) -> int:
+        """Largest code."""
+        return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
+
+    def allowed(self, values: npt.ArrayLike) -> bool:
+        """True if every value has a code in this format."""
+        array = np.asarray(values)
+        return array.size == 0 or bool(array.min() >= self.min and array.max() <= self.max)
+
+    def __str__(self) -> str:
+        return f"{'INT' if self.signed else 'UINT'}{self.bits}"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One AXI4-Stream between two layers (``None`` stands for the outside)."""
+
+    name: str
+    producer: str | None
+    consumer: str | None
+    fmt: IntFormat
+    elems_per_beat: int
+    beats_per_frame: int
+    fifo_depth: int = 0
+    """Beats of buffering in this stream: 0 is a wire, 1 or more a phy_fifo of that depth."""
+
+    @property
+    def payload_bits(self) -> int:
+        """Width of the data of one beat [bit]; tdata rounds it up to whole bytes."""
+        return self.fmt.bits * self.elems_per_beat
+
+    @property
+    def tdata_bytes(self) -> int:
+        """Width of tdata [byte]."""
+        return (self.payload_bits + 7) // 8
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One hardware layer."""
+
+    name: str
+    kind: str
+    source: str
+    """Name of the FINN node that this layer implements."""
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    params: Mapping[str, int]
+    arrays: Mapping[str, IntArray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in LAYER_KINDS:
+            raise CompileError(
+                f"layer {self.name}: unknown kind {self.kind!r}; known: {', '.join(LAYER_KINDS)}"
+            )
+
+
+@dataclass(frozen=True)
+class Border:
+    """What the host does at one end of the accelerator.
+
+    Input: code = clip(half_even(x / scale)).  Output: x = code * scale + offset, per channel or scalar.
+    ``meaning`` is "codes", "hard_bits" or "soft".
+    """
+
+    stream: str
+    shape: tuple[int, ...]
+    fmt: IntFormat
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+    meaning: str
+    narrow: bool = False
+    """The lowest code of a signed format is never used (Brevitas' narrow range)."""
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """A stitched accelerator: layers in topological order, streams, and its two borders."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    streams: tuple[Stream, ...]
+    input: Border
+    output: Border
+    clock_mhz: float
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def stream(self, name: str) -> Stream:
+        """The stream of that name."""
+        for s in self.streams:
+            if s.name == name:
+                return s
+        raise CompileError(f"accelerator {self.name}: no stream {name!r}")
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name."""
+        for item in self.layers:
+            if item.name == name:
+                return item
+        raise CompileError(f"accelerator {self.name}: no layer {name!r}")
+
+    def with_fifo_depths(self, depths: Mapping[str, int]) -> Accelerator:
+        """A copy with other FIFO depths [beat] for the streams named."""
+        return replace(
+            self,
+            streams=tuple(
+                replace(s, fifo_depth=depths.get(s.name, s.fifo_depth)) for s in self.streams
+            ),
+        )
+
+    def save(self, folder: Path) -> Path:
+        """Write accelerator.json and parameters.npz to ``folder``; returns the JSON's path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {f"{la.name}.{k}": v for la in self.layers for k, v in la.arrays.items()}
+        np.savez_compressed(folder / "parameters.npz", **arrays)  # type: ignore[arg-type]
+        body = asdict(replace(self, layers=tuple(replace(la, arrays={}) for la in self.layers)))
+        path = folder / "accelerator.json"
+        path.write_text(json.dumps({"schema": SCHEMA_VERSION, **body}, indent=1) + "\n")
+        return path
+
+    @classmethod
+    def load(cls, folder: Path) -> Accelerator:
+        """Read what `save` wrote."""
+        path = folder / "accelerator.json"
+        try:
+            body = json.loads(path.read_text())
+            with np.load(folder / "parameters.npz", allow_pickle=False) as data:
+                arrays = {key: data[key].astype(np.int64) for key in data.files}
+        except (OSError, ValueError) as error:
+            raise CompileError(
+                f"{path}: not a readable accelerator ({error})", hint="run `phyfold compile` again"
+            ) from error
+        if body.pop("schema", None) != SCHEMA_VERSION:
+            raise CompileError(f"{path}: written by another version", hint="run `phyfold compile`")
+        return cls(
+            name=body["name"],
+            layers=tuple(_layer(item, arrays) for item in body["layers"]),
+            streams=tuple(
+                Stream(**{**item, "fmt": IntFormat(**item["fmt"])}) for item in body["streams"]
+            ),
+            input=_border(body["input"]),
+            output=_border(body["output"]),
+            clock_mhz=body["clock_mhz"],
+            meta=body["meta"],
+        )
+
+
+def _layer(item: dict[str, Any], arrays: Mapping[str, IntArray]) -> Layer:
+    prefix = item["name"] + "."
+    mine = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    return Layer(
+        **{
+            **item,
+            "inputs": tuple(item["inputs"]),
+            "outputs": tuple(item["outputs"]),
+            "arrays": mine,
+        }
+    )
+
+
+def _border(item: dict[str, Any]) -> Border:
+    return Border(
+        **{
+            **item,
+            "shape": tuple(item["shape"]),
+            "scale": tuple(item["scale"]),
+            "offset": tuple(item["offset"]),
+            "fmt": IntFormat(**item["fmt"]),
+        }
+    )

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: safetensors beside the recipe that made them. Nothing is ever unpickled.
+
+A checkpoint is a folder::
+
+    recipe.json          the complete recipe
+    weights.safetensors  parameters and scales, with the SHA-256 of the recipe in its header
+    log.csv              learning curve
+    metrics.json         BER with its confidence interval, frames and command
+
+`state.safetensors` (optimiser, random generator, masks, step) is there while a training runs; with
+it a killed training goes on exactly where it was. Files are written beside their place and renamed,
+so that a full disk or a kill leaves the last good one.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as save_bytes
+from torch import Tensor
+
+from models.errors import CheckpointError, StorageError
+from models.fullycon import FullyCon
+from quant.network import QuantFullyCon, scales_of, shape_of
+from quant.recipe import Recipe
+
+CHECKPOINT_FOLDER = Path(__file__).parent / "checkpoints"
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that a crash leaves the old file or the new, never a part.
+
+    Raises:
+        StorageError: disk full or not writable; the old file is untouched.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        reason = "no space left" if error.errno == errno.ENOSPC else str(error.strerror or error)
+        raise StorageError(
+            f"{path}: could not be written ({reason}); what was there before is untouched",
+            hint="free some space or choose another --out, then run the same command: it resumes",
+        ) from error
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """SHA-256 of the recipe's canonical JSON."""
+    return hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe) -> None:
+    """Write tensors with the recipe's hash and a checksum of the content."""
+    plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    digest = _content_hash(plain)
+    header = {"recipe_sha256": recipe_hash(recipe), "content_sha256": digest, "format": "phyfold-1"}
+    write_atomic(path, save_bytes(plain, metadata=header))
+
+
+def load_tensors(path: Path, recipe: Recipe | None = None) -> dict[str, Tensor]:
+    """Read and check tensors written by `save_tensors`.
+
+    Raises:
+        CheckpointError: missing, truncated, altered, or made by another recipe.
+    """
+    try:
+        data = path.read_bytes()
+        tensors: dict[str, Tensor] = load_bytes(data)
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path}: no such checkpoint", hint="`phyfold train` makes it"
+        ) from error
+    except (SafetensorError, ValueError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file ({error})",
+            hint="restore it from the repository, or train it again with `phyfold train`",
+        ) from error
+    if header.get("content_sha256") != _content_hash(tensors):
+        raise CheckpointError(
+            f"{path}: its content does not match the checksum in its header: the file is damaged",
+            hint="restore it from the repository, or train it again with `phyfold train`",
+        )
+    if recipe is not None and header.get("recipe_sha256") != recipe_hash(recipe):
+        raise CheckpointError(
+            f"{path}: was made by another recipe than {recipe.name!r} as it reads now",
+            hint="train it again, or restore the recipe beside it",
+        )
+    return tensors
+
+
+def _content_hash(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        value = tensors[key]
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def network_tensors(network: FullyCon | QuantFullyCon) -> dict[str, Tensor]:
+    """Parameters and scales of a network, by name."""
+    tensors: dict[str, Tensor] = {}
+    for index, layer in enumerate(network.layers):
+        tensors[f"layers.{index}.weight"] = layer.weight.detach()
+        tensors[f"layers.{index}.bias"] = layer.bias.detach()
+    if isinstance(network, QuantFullyCon):
+        weight_log2, act_log2 = scales_of(network)
+        for index, value in enumerate(weight_log2):
+            tensors[f"layers.{index}.weight_scale_log2"] = value
+        tensors["act_scale_log2"] = torch.tensor(act_log2, dtype=torch.int32)
+    return tensors
+
+
+def build_network(recipe: Recipe, tensors: Mapping[str, Tensor]) -> FullyCon | QuantFullyCon:
+    """The network of ``recipe`` with these parameters.
+
+    Raises:
+        CheckpointError: a tensor is missing or has another shape than the recipe says.
+    """
+    shape = shape_of(recipe)
+    try:
+        if recipe.quant is None:
+            network: FullyCon | QuantFullyCon = FullyCon(shape)
+        else:
+            log2 = [tensors[f"layers.{i}.weight_scale_log2"] for i in range(shape.depth + 1)]
+            network = QuantFullyCon(shape, recipe.quant, log2, tensors["act_scale_log2"].tolist())
+        with torch.no_grad():
+            for index, layer in enumerate(network.layers):
+                for key in ("weight", "bias"):
+                    _copy(getattr(layer, key), tensors[f"layers.{index}.{key}"], index, key)
+    except KeyError as error:
+        raise CheckpointError(
+            f"checkpoint of {recipe.name}: tensor {error} is missing", hint="train it again"
+        ) from error
+    return network
+
+
+def _copy(target: Tensor, source: Tensor, index: int, key: str) -> None:
+    if target.shape != source.shape:
+        raise CheckpointError(
+            f"layers.{index}.{key} is {tuple(source.shape)} in the checkpoint, but the recipe's "
+            f"network has {tuple(target.shape)}: the two do not belong together"
+        )
+    target.copy_(source)
+
+
+def save_checkpoint(folder: Path, recipe: Recipe, network: FullyCon | QuantFullyCon) -> None:
+    """Write recipe.json and weights.safetensors to ``folder``."""
+    save_tensors(folder / "weights.safetensors", network_tensors(network), recipe)
+    write_atomic(folder / "recipe.json", recipe.model_dump_json(indent=1).encode() + b"\n")
+
+
+def load_checkpoint(folder: Path) -> tuple[Recipe, FullyCon | QuantFullyCon]:
+    """(recipe, network in eval mode) of a checkpoint folder.
+
+    Raises:
+        CheckpointError: missing, damaged, or recipe and weights do not fit each other.
+    """
+    path = folder / "recipe.json"
+    try:
+        recipe = Recipe.model_validate_json(path.read_text())
+    except FileNotFoundError as error:
+        known = ", ".join(sorted(p.name for p in CHECKPOINT_FOLDER.glob("*") if p.is_dir()))
+        raise CheckpointError(
+            f"{folder}: no checkpoint there (recipe.json is missing); shipped: {known}",
+            hint="`phyfold train` makes one",
+        ) from error
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{path}: not a valid recipe: {error}") from error
+    network = build_network(recipe, load_tensors(folder / "weights.safetensors", recipe))
+    return recipe, network.eval()
+
+
+def checkpoint_folder(name: str) -> Path:
+    """Folder of a shipped checkpoint."""
+    return CHECKPOINT_FOLDER / name

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training of a recipe: float or quantization-aware, with or without pruning.
+
+Loss: binary cross-entropy of the pair difference d_k = o[2k] - o[2k+1], i.e.
+mean softplus(-x_k d_k), over fresh frames at SNR drawn uniformly in dB. A run can be killed at any
+time: called again with the same recipe and folder it goes on from the last saved state, and ends
+with the same bits as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import CheckpointError, ConfigError
+from models.fullycon import FullyCon, pair_difference
+from models.mimo import MimoSystem
+from quant.checkpoint import (
+    build_network,
+    checkpoint_folder,
+    load_checkpoint,
+    load_tensors,
+    network_tensors,
+    save_checkpoint,
+    save_tensors,
+    write_atomic,
+)
+from quant.network import QuantFullyCon, calibrate, shape_of, snap_biases
+from quant.pruning import Pruner
+from quant.recipe import ChannelConfig, Recipe
+
+log = logging.getLogger(__name__)
+
+LOG_FIELDS = ("step", "loss", "lr", "sparsity", "ber_10db", "seconds")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the trainer tells while it works."""
+
+    step: int
+    steps: int
+    loss: float
+    ber_10db: float | None
+    sparsity: float
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How to run a recipe; nothing here changes the result but ``device`` and ``threads``."""
+
+    device: str = "auto"
+    threads: int | None = None
+    log_every: int = 100
+    save_every_s: float = 60.0
+    init_folder: Path | None = None
+    stop_after: int | None = None
+    """Stop (saved) once this many steps are done; for tests and for time limits."""
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of ``--device auto|cpu|cuda``.
+
+    Raises:
+        ConfigError: cuda was asked for and is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: torch finds no CUDA device; use --device cpu or auto")
+    if name not in ("cpu", "cuda"):
+        raise ConfigError(f"--device {name!r}: choices are auto, cpu, cuda")
+    return torch.device(name)
+
+
+def system_of(channel: ChannelConfig, n: int, k: int) -> MimoSystem:
+    """The MIMO system that a recipe's channel section describes."""
+    if channel.kind == "fixed_toeplitz":
+        return MimoSystem.fixed_toeplitz(k=k, n=n, rho=channel.rho, seed=channel.seed)
+    return MimoSystem.iid_gaussian(k=k, n=n, seed=channel.seed)
+
+
+class FrameSource:
+    """Endless training frames of one system on one device.
+
+    y = H x + w with SNR uniform in dB. With ``project_noise`` the noise lies in the column space of
+    H: H^T y is a sufficient statistic, so what is left out carries no information on x.
+    """
+
+    def __init__(self, system: MimoSystem, recipe: Recipe, device: torch.device) -> None:
+        self.device = device
+        self.snr_db = recipe.train.snr_db
+        self.h_t = torch.tensor(system.h.T, dtype=torch.float32, device=device)
+        self.unit_noise_variance = float(system.noise_variance(0.0))
+        basis = torch.linalg.qr(torch.tensor(system.h)).Q.T.float()
+        self.basis = basis.to(device) if recipe.train.project_noise else None
+        self.generator = torch.Generator(device=device).manual_seed(recipe.train.seed)
+
+    def draw(self, frames: int) -> tuple[Tensor, Tensor]:
+        """(x [frames, K] of -1 and +1, y [frames, N]), float32."""
+        k, n = self.h_t.shape
+        options = {"generator": self.generator, "device": self.device}
+        x = torch.randint(0, 2, (frames, k), **options).float() * 2 - 1
+        low, high = self.snr_db
+        snr_db = low + (high - low) * torch.rand(frames, 1, **options)
+        sigma = torch.sqrt(self.unit_noise_variance * 10 ** (-snr_db / 10))
+        dims = n if self.basis is None else self.basis.shape[0]
+        noise = torch.randn(frames, dims, **options)
+        if self.basis is not None:
+            noise = noise @ self.basis
+        return x, x @ self.h_t + sigma * noise
+
+
+def detection_loss(outputs: Tensor, x: Tensor) -> Tensor:
+    """Mean binary cross-entropy [nat/bit] of one-hot outputs [n, 2K] for x [n, K] in {-1, +1}."""
+    return nn.functional.softplus(-x * pair_difference(outputs.float())).mean()
+
+
+def quick_ber(network: nn.Module, system: MimoSystem, snr_db: float, frames: int = 10_000) -> float:
+    """BER on a fixed set of frames, for the learning curve."""
+    import numpy as np
+
+    bits, y = system.frames(frames, snr_db, np.random.default_rng(12345))
+    device = next(network.parameters()).device
+    network.eval()
+    with torch.no_grad():
+        decided = (pair_difference(network(torch.from_numpy(y).to(device))) >= 0).cpu().numpy()
+    network.train()
+    return float((decided != (bits > 0)).mean())
+
+
+class Trainer:
+    """One training run in one folder."""
+
+    def __init__(self, recipe: Recipe, folder: Path, options: TrainOptions) -> None:
+        self.recipe, self.folder, self.options = recipe, folder, options
+        self.device = pick_device(options.device)
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        torch.manual_seed(recipe.train.seed)
+        net = recipe.network
+        self.system = system_of(recipe.channel, net.inputs, net.bits)
+        self.source = FrameSource(self.system, recipe, self.device)
+        self.state_path = folder / "state.safetensors"
+        self.rows: list[dict[str, object]] = []
+        self.step = 0
+        saved = load_tensors(self.state_path, recipe) if self.state_path.exists() else None
+        self.network = (
+            build_network(recipe, saved) if saved is not None else self._initial_network()
+        ).to(self.device)
+        layers = list(self.network.layers)
+        self.pruner = Pruner(layers, recipe.pruning) if recipe.pruning else None
+        self.optimizers = self._make_optimizers()
+        if saved is not None:
+            self._restore(saved)
+
+    def _initial_network(self) -> FullyCon | QuantFullyCon:
+        train = self.recipe.train
+        start = FullyCon(shape_of(self.recipe))
+        if train.init is not None:
+            folder = self.options.init_folder or checkpoint_folder(train.init)
+            _, loaded = load_checkpoint(folder)
+            if loaded.shape != start.shape:
+                raise ConfigError(
+                    f"train.init={train.init!r} has sizes {loaded.shape}, the recipe {start.shape}"
+                )
+            if isinstance(loaded, QuantFullyCon) and loaded.quant == self.recipe.quant:
+                return loaded
+            with torch.no_grad():
+                for mine, theirs in zip(start.layers, loaded.layers, strict=True):
+                    mine.weight.copy_(theirs.weight)
+                    mine.bias.copy_(theirs.bias)
+        if self.recipe.quant is None:
+            return start
+        _, y = self.source.draw(4000)
+        return calibrate(start, self.recipe.quant, y.cpu())
+
+    def _make_optimizers(self) -> list[torch.optim.Optimizer]:
+        train = self.recipe.train
+        weights = [layer.weight for layer in self.network.layers]
+        biases = [layer.bias for layer in self.network.layers]
+        return [
+            torch.optim.Muon(weights, lr=train.lr, weight_decay=0.0, momentum=0.95, ns_steps=4),
+            torch.optim.AdamW(biases, lr=train.bias_lr, weight_decay=0.0, betas=(0.9, 0.99)),
+        ]
+
+    def rate(self, step: int) -> float:
+        """Factor on the learning rates at ``step``: linear warm-up, flat, linear to zero."""
+        train = self.recipe.train
+        warm = min(1.0, (step + 1) / max(1, train.warmup_steps))
+        left = (1.0 - step / train.steps) / (1.0 - train.decay_from)
+        return warm * min(1.0, left)
+
+    def one_step(self) -> float:
+        """One optimiser step on fresh frames; returns the loss [nat/bit]."""
+        train = self.recipe.train
+        factor = self.rate(self.step)
+        for optimizer, base in zip(self.optimizers, (train.lr, train.bias_lr), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = base * factor
+            optimizer.zero_grad(set_to_none=True)
+        x, y = self.source.draw(train.batch)
+        low = train.precision == "bfloat16" and self.step < train.exact_from * train.steps
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+            outputs = self.network(y)
+        loss = detection_loss(outputs, x)
+        loss.backward()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.step += 1
+        if self.pruner is not None:
+            self.pruner.step(self.step, train.steps)
+        return float(loss.detach())
+
+    def run(self, progress: Callable[[Progress], None] | None = None) -> None:
+        """Train to the end (or ``stop_after``), saving state; then write the checkpoint."""
+        steps = self.recipe.train.steps
+        stop = min(steps, self.options.stop_after or steps)
+        started = last_save = time.monotonic()
+        losses: list[float] = []
+        self.network.train()
+        while self.step < stop:
+            losses.append(self.one_step())
+            if self.step % self.options.log_every == 0 or self.step == steps:
+                self._log_row(sum(losses) / len(losses), time.monotonic() - started, progress)
+                losses = []
+                if time.monotonic() - last_save > self.options.save_every_s:
+                    self.save_state()
+                    last_save = time.monotonic()
+        if self.step < steps:
+            self.save_state()
+            return
+        if isinstance(self.network, QuantFullyCon):
+            snap_biases(self.network)
+        save_checkpoint(self.folder, self.recipe, self.network)
+        self._write_log()
+        self.state_path.unlink(missing_ok=True)
+
+    def _log_row(
+        self, loss: float, seconds: float, progress: Callable[[Progress], None] | None
+    ) -> None:
+        sparse = self.pruner.sparsity if self.pruner else 0.0
+        every = self.options.log_every * 5
+        ber = None
+        if self.step % every == 0 or self.step == self.recipe.train.steps:
+            ber = quick_ber(self.network, self.system, 10.0)
+        self.rows.append(
+            {
+                "step": self.step,
+                "loss": f"{loss:.6f}",
+                "lr": f"{self.recipe.train.lr * self.rate(self.step - 1):.6f}",
+                "sparsity": f"{sparse:.4f}",
+                "ber_10db": "" if ber is None else f"{ber:.4e}",
+                "seconds": f"{seconds:.1f}",
+            }
+        )
+        if progress is not None:
+            progress(Progress(self.step, self.recipe.train.steps, loss, ber, sparse))
+
+    def _write_log(self) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, LOG_FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_atomic(self.folder / "log.csv", text.getvalue().encode())
+
+    def save_state(self) -> None:
+        """Write all that is needed to go on exactly from here."""
+        tensors = network_tensors(self.network)
+        tensors["step"] = torch.tensor(self.step)
+        tensors["generator"] = self.source.generator.get_state()
+        for number, optimizer in enumerate(self.optimizers):
+            for index, entry in optimizer.state_dict()["state"].items():
+                for key, value in entry.items():
+                    tensors[f"optimizer.{number}.{index}.{key}"] = torch.as_tensor(value)
+        if self.pruner is not None:
+            for index, mask in enumerate(self.pruner.masks):
+                tensors[f"mask.{index}"] = mask
+        self._write_log()
+        save_tensors(self.state_path, tensors, self.recipe)
+
+    def _restore(self, saved: dict[str, Tensor]) -> None:
+        try:
+            self.step = int(saved["step"])
+            self.source.generator.set_state(saved["generator"])
+            for number, optimizer in enumerate(self.optimizers):
+                body = optimizer.state_dict()
+                prefix = f"optimizer.{number}."
+                for name, value in saved.items():
+                    if name.startswith(prefix):
+                        index, key = name.removeprefix(prefix).split(".")
+                        body["state"].setdefault(int(index), {})[key] = value
+                optimizer.load_state_dict(body)
+            if self.pruner is not None:
+                self.pruner.masks = [
+                    saved[f"mask.{i}"].to(self.device) for i in range(len(self.pruner.masks))
+                ]
+        except KeyError as error:
+            raise CheckpointError(
+                f"{self.state_path}: {error} is missing", hint="delete the file to start afresh"
+            ) from error
+        self._read_log()
+        log.info("resuming %s at step %d", self.recipe.name, self.step)
+
+    def _read_log(self) -> None:
+        path = self.folder / "log.csv"
+        if path.exists():
+            with path.open(newline="") as file:
+                rows: list[dict[str, object]] = [dict(row) for row in csv.DictReader(file)]
+            self.rows = [row for row in rows if int(str(row["step"])) <= self.step]
+
+
+def train_recipe(
+    recipe: Recipe,
+    folder: Path,
+    options: TrainOptions | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> FullyCon | QuantFullyCon:
+    """Train ``recipe`` in ``folder`` (resuming what is there) and return the network, eval mode."""
+    options = options or TrainOptions()
+    if (folder / "weights.safetensors").exists() and not (folder / "state.safetensors").exists():
+        done, network = load_checkpoint(folder)
+        if done == recipe:
+            return network
+    trainer = Trainer(recipe, folder, options)
+    trainer.run(progress)
+    return trainer.network.eval()
