@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the RTL of an accelerator to a shared library that simulates it.
+
+Verilator writes C++, a generated makefile compiles it with our harness (``harness.cpp``) and links a
+shared library. The library's folder is named by a hash of everything it is made from, so an unchanged
+design is never built twice and a changed one never reuses a stale library. Memory files are read when
+the simulation starts: other weights need no new build.
+
+What every design has in common (Verilator's run time, precompiled headers) is built once per compiler
+and variant and kept in ``PHYFOLD_CACHE_DIR`` (default ``~/.cache/phyfold``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+from hls.ir import Accelerator
+from hls.sim import tools
+from models.errors import StorageError, ToolError
+
+log = logging.getLogger(__name__)
+
+HARNESS = Path(__file__).with_name("harness.cpp")
+LIBRARY = "libphysim.so"
+CXX_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-w", "-pthread")
+RUNTIME_DEFINES = ("VL_USER_FATAL", "VL_USER_STOP", "VL_USER_FINISH", "VL_USER_WARN")
+VERILATOR_FLAGS = (
+    *("--cc", "--no-timing", "-O3", "-Wno-fatal", "--prefix", "Vphy"),
+    *("--x-initial", "unique", "--x-assign", "fast"),
+)
+VERILATE_TIMEOUT_S = 900.0
+COMPILE_TIMEOUT_S = 3600.0
+
+
+class Variant(enum.Enum):
+    """What a simulation library can do beyond running frames."""
+
+    FAST = "fast"
+    """Nothing: all speed."""
+    PROBE = "probe"
+    """Stream statistics and captured stream contents; assertions checked."""
+    LIMIT = "limit"
+    """As PROBE, and the depth of each phy_fifo can be lowered at run time."""
+    TRACE = "trace"
+    """Writes a waveform."""
+
+
+class RtlFiles(Protocol):
+    """What the stitcher hands over (`hls.stitch.RtlPackage`)."""
+
+    @property
+    def top_name(self) -> str:
+        """Name of the top module."""
+
+    @property
+    def sources(self) -> Sequence[Path]:
+        """SystemVerilog files, packages first."""
+
+    @property
+    def data_files(self) -> Sequence[Path]:
+        """Memory files, all in one folder, named in the RTL relative to that folder."""
+
+
+@dataclass(frozen=True)
+class SimBinary:
+    """A built simulation library."""
+
+    accelerator: Accelerator
+    top_name: str
+    library: Path
+    data_dir: Path
+    """Folder in which the design looks for its memory files."""
+    variant: Variant
+    trace_format: str = ""
+    """"fst", "vcd", or empty if the variant writes no waveform."""
+    build_s: float = 0.0
+    """Time the build took [s]; 0 if the library was there already."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One build, before it is done."""
+
+    top_name: str
+    sources: tuple[Path, ...]
+    verilator_flags: tuple[str, ...]
+    defines: tuple[str, ...]
+    runtime: tuple[str, ...]
+    libs: tuple[str, ...] = ()
+    config: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def build(
+    rtl: RtlFiles,
+    accelerator: Accelerator,
+    out_dir: Path,
+    *,
+    variant: Variant = Variant.FAST,
+    jobs: int = 2,
+) -> SimBinary:
+    """Build the simulation library of ``accelerator`` in ``out_dir``, or find it there.
+
+    jobs: compilers at a time.
+    Raises ToolMissingError (verilator, g++, make), ToolError with the log's tail, StorageError.
+    """
+    trace_format = _trace_format() if variant is Variant.TRACE else ""
+    plan = _plan(rtl, variant, trace_format)
+    folder = out_dir / f"{variant.value}-{_key(plan)}"
+    started = time.monotonic()
+    with tools.storage_guard(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder / "lock"):
+        fresh = not (folder / LIBRARY).is_file()
+        if fresh:
+            _build_library(plan, folder, jobs)
+    data_dir = rtl.data_files[0].parent if rtl.data_files else rtl.sources[0].parent
+    return SimBinary(
+        accelerator=accelerator,
+        top_name=rtl.top_name,
+        library=(folder / LIBRARY).resolve(),
+        data_dir=data_dir.resolve(),
+        variant=variant,
+        trace_format=trace_format,
+        build_s=time.monotonic() - started if fresh else 0.0,
+    )
+
+
+def _plan(rtl: RtlFiles, variant: Variant, trace_format: str) -> _Plan:
+    flags: tuple[str, ...] = VERILATOR_FLAGS
+    defines: tuple[str, ...] = ()
+    runtime = ("verilated", "verilated_threads")
+    libs: tuple[str, ...] = ()
+    config = ""
+    if variant is Variant.FAST:
+        flags += ("--no-assert",)
+    elif variant is Variant.TRACE:
+        flags += (f"--trace-{trace_format}", "--no-assert")
+        defines += (f"PHY_TRACE_{trace_format.upper()}",)
+        runtime += (f"verilated_{trace_format}_c",)
+        libs = ("-llz4", "-lz") if trace_format == "fst" else ()
+    else:
+        flags += ("--assert",)
+        defines += ("PHY_PROBE",)
+        runtime += ("verilated_dpi",)
+        config = _probe_config(rtl.top_name, limit=variant is Variant.LIMIT)
+    if variant is Variant.LIMIT:
+        flags += ("-DPHY_FIFO_LIMIT",)
+    return _Plan(rtl.top_name, tuple(rtl.sources), flags, defines, runtime, libs, config)
+
+
+def _probe_config(top_name: str, *, limit: bool) -> str:
+    lines = ["`verilator_config"]
+    for pattern in ("*tvalid", "*tready", "*tdata"):
+        lines.append(f'public_flat_rd -module "{top_name}" -var "{pattern}"')
+    if limit:
+        lines.append('public_flat_rw -module "phy_fifo*" -var "limit_q"')
+    return "\n".join(lines) + "\n"
+
+
+def _key(plan: _Plan) -> str:
+    """Hash of everything that goes into the library."""
+    digest = hashlib.sha256()
+    words = [tools.verilator_version(), tools.compiler_version(), plan.top_name, plan.config]
+    words += [*CXX_FLAGS, *RUNTIME_DEFINES, *plan.verilator_flags, *plan.defines, *plan.libs]
+    for word in words:
+        digest.update(word.encode() + b"\0")
+    for source in (HARNESS, *plan.sources):
+        digest.update(source.name.encode() + b"\0")
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _build_library(plan: _Plan, folder: Path, jobs: int) -> None:
+    make, cxx = tools.find_tool("make"), tools.find_tool("g++")
+    root = tools.verilator_root()
+    runtime = _runtime(plan, make, cxx, root)
+    build_log = folder / "build.log"
+    build_log.unlink(missing_ok=True)
+    generated = folder / "cpp"
+    config = folder / "probes.vlt"
+    with tools.storage_guard(folder):
+        config.write_text(plan.config)
+    sources = ([config] if plan.config else []) + [path.resolve() for path in plan.sources]
+    tools.run_tool(
+        [
+            *(root / "bin" / "verilator_bin", *plan.verilator_flags),
+            *("--top-module", plan.top_name, "--Mdir", "cpp", *sources),
+        ],
+        cwd=folder,
+        log_file=build_log,
+        timeout_s=tools.timeout_s(VERILATE_TIMEOUT_S),
+        env={"VERILATOR_ROOT": str(root)},
+    )
+    cpps = sorted(generated.glob("Vphy*.cpp"))
+    if not cpps:
+        raise ToolError(f"verilator wrote no C++ into {generated}", hint=f"see {build_log}")
+    with tools.storage_guard(folder):
+        (folder / "Makefile").write_text(_makefile(plan, cpps, runtime, cxx, root))
+    _make(make, folder, build_log, jobs)
+    if not (folder / LIBRARY).is_file():
+        raise ToolError(f"make ended without {folder / LIBRARY}", hint=f"see {build_log}")
+    shutil.rmtree(generated, ignore_errors=True)
+
+
+def _make(make: Path, folder: Path, build_log: Path, jobs: int) -> None:
+    tools.run_tool(
+        [make, "--no-print-directory", f"-j{max(1, jobs)}"],
+        cwd=folder,
+        log_file=build_log,
+        timeout_s=tools.timeout_s(COMPILE_TIMEOUT_S),
+        env={"MAKEFLAGS": "", "MFLAGS": ""},
+    )
+
+
+def _compile_flags(plan: _Plan, root: Path) -> str:
+    include = root / "include"
+    words = [*CXX_FLAGS, *(f"-D{name}" for name in (*RUNTIME_DEFINES, *plan.defines))]
+    return " ".join([*words, f"-I{include}", f"-I{include / 'vltstd'}"])
+
+
+def _makefile(plan: _Plan, cpps: Sequence[Path], runtime: Path, cxx: Path, root: Path) -> str:
+    objects = " ".join(f"cpp/{path.stem}.o" for path in cpps) + " cpp/harness.o"
+    shared = " ".join(str(runtime / f"{name}.o") for name in plan.runtime)
+    flags = f"-include {runtime / 'phy_pch.h'} {_compile_flags(plan, root)} -Icpp"
+    return (
+        f"{LIBRARY}: {objects}\n"
+        f"\t{cxx} -shared -pthread -Wl,-Bsymbolic -o $@.new $^ {shared} {' '.join(plan.libs)}\n"
+        "\tmv $@.new $@\n"
+        f"cpp/harness.o: {HARNESS}\n\t{cxx} {flags} -c $< -o $@\n"
+        f"cpp/%.o: cpp/%.cpp\n\t{cxx} {flags} -c $< -o $@\n"
+    )
+
+
+def _runtime(plan: _Plan, make: Path, cxx: Path, root: Path) -> Path:
+    """Folder with Verilator's run time compiled for this plan, built at first use."""
+    words = [tools.verilator_version(), tools.compiler_version(), str(cxx), str(root)]
+    words += [_compile_flags(plan, root), *plan.runtime]
+    name = f"verilator-{hashlib.sha256(' '.join(words).encode()).hexdigest()[:16]}"
+    folder = cache_dir() / name
+    if (folder / "complete").is_file():
+        return folder
+    with tools.storage_guard(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=folder.parent))
+    try:
+        _build_runtime(plan, work, folder, make, cxx, root)
+        with contextlib.suppress(OSError):  # another process was faster
+            work.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return folder
+
+
+def _build_runtime(
+    plan: _Plan, work: Path, folder: Path, make: Path, cxx: Path, root: Path
+) -> None:
+    flags = _compile_flags(plan, root)
+    objects = " ".join(f"{name}.o" for name in plan.runtime)
+    with tools.storage_guard(work):
+        (work / "phy_pch.h").write_text('#include "verilated.h"\n')
+        (work / "Makefile").write_text(
+            f"all: {objects} phy_pch.h.gch\n"
+            f"%.o: {root / 'include'}/%.cpp\n\t{cxx} {flags} -c $< -o $@\n"
+            f"phy_pch.h.gch: phy_pch.h\n\t{cxx} {flags} -x c++-header $< -o $@\n"
+        )
+    build_log = work / "build.log"
+    try:
+        _make(make, work, build_log, 2)
+    except ToolError:
+        with contextlib.suppress(OSError):  # the log outlives the folder
+            shutil.copy(build_log, folder.with_suffix(".log"))
+        raise
+    (work / "complete").touch()
+
+
+def cache_dir() -> Path:
+    """Folder for what all designs share: PHYFOLD_CACHE_DIR, else phyfold in the user's cache."""
+    override = os.environ.get("PHYFOLD_CACHE_DIR")
+    if override:
+        return Path(override)
+    base = os.environ.get("XDG_CACHE_HOME")
+    folder = (Path(base) if base else Path.home() / ".cache") / "phyfold"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.gettempdir()) / f"phyfold-{os.getuid()}"
+    return folder
+
+
+@lru_cache(maxsize=1)
+def _trace_format() -> str:
+    """ "fst" where the headers that Verilator's FST writer needs are installed, else "vcd"."""
+    probe = subprocess.run(  # noqa: S603
+        [tools.find_tool("g++"), "-x", "c++", "-", "-shared", "-o", "/dev/null", "-llz4", "-lz"],
+        input="#include <lz4.h>\n#include <zlib.h>\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if probe.returncode == 0:
+        return "fst"
+    log.info("no lz4.h or zlib.h: waveforms are written as VCD, which is larger than FST")
+    return "vcd"
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds a lock file, so that two processes do not build in the same folder."""
+    try:
+        handle = path.open("w")
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written ({error.strerror})") from error
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

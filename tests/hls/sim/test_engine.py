@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine on the toy accelerator: values, cycles, disturbance, shards, faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hls.sim.engine import Disturbance, SimResult, Simulator, simulate
+from hls.sim.verilate import SimBinary, build
+from models.errors import CheckError, ConfigError, ToolError
+
+pytestmark = pytest.mark.verilator
+
+BEATS, HOLD = 4, 2
+II = BEATS * (HOLD + 2)
+"""The first stage takes a beat, waits HOLD cycles, hands it on: HOLD + 2 cycles a beat."""
+
+
+def test_values_ii_and_latency(toy, toy_binary: SimBinary) -> None:
+    codes = toy.codes(100)
+    result = simulate(toy_binary, codes)
+    np.testing.assert_array_equal(result.outputs, toy.expected(codes))
+    assert result.ii_cycles == II
+    # beat k is taken in cycle k (HOLD + 2), handed on HOLD + 1 later, delivered one after that
+    assert result.latency_cycles == (BEATS - 1) * (HOLD + 2) + HOLD + 2
+    np.testing.assert_array_equal(result.in_first[:64], np.arange(64) * II)
+    np.testing.assert_array_equal(result.out_last - result.in_first, result.latency_cycles)
+    np.testing.assert_array_equal(result.out_last - result.out_first, II - HOLD - 2)
+
+
+def test_nothing_depends_on_the_number_of_shards(toy, toy_binary: SimBinary) -> None:
+    codes = toy.codes(200)
+    disturbance = Disturbance(seed=3, gap_probability=0.3, stall_probability=0.2, max_run=9)
+    one, two = (simulate(toy_binary, codes, disturbance=disturbance, shards=n) for n in (1, 2))
+    for name in ("outputs", "in_first", "in_last", "out_first", "out_last"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+    assert (one.ii_cycles, one.latency_cycles, one.cycles) == (
+        two.ii_cycles,
+        two.latency_cycles,
+        two.cycles,
+    )
+
+
+@pytest.mark.parametrize(("gap", "stall"), [(0.5, 0.0), (0.0, 0.5), (0.6, 0.6)])
+def test_disturbance_changes_cycles_and_no_value(
+    toy, toy_binary: SimBinary, gap: float, stall: float
+) -> None:
+    codes = toy.codes(150)
+    disturbance = Disturbance(seed=5, gap_probability=gap, stall_probability=stall, max_run=20)
+    result = simulate(toy_binary, codes, disturbance=disturbance)
+    np.testing.assert_array_equal(result.outputs, toy.expected(codes))
+    assert result.ii_cycles is not None
+    assert result.ii_cycles > II * 1.05
+    again = simulate(toy_binary, codes, disturbance=disturbance)
+    np.testing.assert_array_equal(again.out_last, result.out_last)
+    other = simulate(toy_binary, codes, disturbance=Disturbance(6, gap, stall, max_run=20))
+    assert np.any(other.out_last != result.out_last)
+
+
+def test_a_simulator_takes_batch_after_batch(toy, toy_binary: SimBinary) -> None:
+    seen: list[tuple[int, int]] = []
+    codes = toy.codes(90)
+    with Simulator(toy_binary) as simulator:
+        parts = [
+            simulator.run(part, progress=lambda done, total: seen.append((done, total)))
+            for part in (codes[:40], codes[40:])
+        ]
+    outputs = np.concatenate([part.outputs for part in parts])
+    np.testing.assert_array_equal(outputs, toy.expected(codes))
+    assert seen[-1] == (50, 50)
+    assert (40, 40) in seen
+
+
+def test_single_frame_has_no_ii(toy, toy_binary: SimBinary) -> None:
+    result: SimResult = simulate(toy_binary, toy.codes(1))
+    assert result.ii_cycles is None
+    assert result.sim_cycles_per_s > 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "match"),
+    [
+        (1, CheckError, r"deadlock: no beat moved at its borders for 500 cycles(.|\n)*s_axis"),
+        (2, CheckError, "m_axis_tdata changed before the beat was taken"),
+        (3, CheckError, "surplus output beat"),
+    ],
+    ids=["deadlock", "unstable", "surplus"],
+)
+def test_broken_designs_are_caught(
+    toy_files: Callable, tmp_path: Path, fault: int, error: type[Exception], match: str
+) -> None:
+    broken = toy_files(fault)
+    binary = build(broken.files, broken.accelerator, tmp_path)
+    disturbance = Disturbance(1, stall_probability=0.5, max_run=4) if fault == 2 else None
+    with pytest.raises(error, match=match):
+        simulate(binary, broken.codes(3), disturbance=disturbance, watchdog_cycles=500)
+
+
+def test_missing_memory_file_is_an_error(toy, toy_binary: SimBinary, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    with pytest.raises(ToolError, match=r"does not start: .*toy_table\.dat"):
+        simulate(replace(toy_binary, data_dir=tmp_path), toy.codes(1))
+
+
+@pytest.mark.parametrize(
+    ("codes", "match"),
+    [
+        (np.full((2, 12), 64), r"input codes from 64 to 64 do not fit INT7"),
+        (np.zeros((2, 11), dtype=int), r"input codes of shape \(2, 11\): must be \(n, \(12,\)\)"),
+        (np.zeros((0, 12), dtype=int), "with n >= 1"),
+        (np.zeros((2, 12)), "input codes of type float64: must be integers"),
+    ],
+    ids=["range", "shape", "empty", "float"],
+)
+def test_wrong_codes_are_refused(toy_binary: SimBinary, codes: np.ndarray, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        simulate(toy_binary, codes)
+
+
+def test_wrong_disturbance_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"gap_probability=1\.0: must be in \[0, 1\)"):
+        Disturbance(seed=1, gap_probability=1.0)
+    with pytest.raises(ConfigError, match="max_run=0"):
+        Disturbance(seed=1, max_run=0)
