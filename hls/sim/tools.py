@@ -27,7 +27,9 @@ from models.errors import StorageError, ToolError, ToolMissingError
 log = logging.getLogger(__name__)
 
 LOG_TAIL_LINES = 25
-STORAGE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+STORAGE_ERRNOS = frozenset(
+    getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "ENOTDIR")
+)
 
 
 @dataclass(frozen=True)
