@@ -69,7 +69,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe) -> N
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     digest = _content_hash(plain)
     header = {"recipe_sha256": recipe_hash(recipe), "content_sha256": digest, "format": "phyfold-1"}
-    write_atomic(path, save_bytes(plain, metadata=header))
+    # one metadata key: safetensors writes several in random order, and files must be byte-stable
+    write_atomic(path, save_bytes(plain, metadata={"phyfold": json.dumps(header)}))
 
 
 def load_tensors(path: Path, recipe: Recipe | None = None) -> dict[str, Tensor]:
@@ -82,7 +83,8 @@ def load_tensors(path: Path, recipe: Recipe | None = None) -> dict[str, Tensor]:
         data = path.read_bytes()
         tensors: dict[str, Tensor] = load_bytes(data)
         size = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+        metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+        header = json.loads(metadata.get("phyfold", "{}"))
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path}: no such checkpoint", hint="`phyfold train` makes it"
