@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import Any, Self
 
 from models import detectors
 from models.ber import BerPoint, StopRule, sweep
-from models.errors import ConfigError, StorageError
+from models.errors import ConfigError, PhyfoldError, StorageError
 from models.mimo import DEFAULT_CHUNK, MimoSystem
 
 log = logging.getLogger(__name__)
@@ -95,10 +94,10 @@ class Baselines:
 
 def compute(frames: int, seed: int, snrs_db: Sequence[float] = DEFAULT_SNRS_DB) -> Baselines:
     """Count ZF, MMSE and ML on ``frames`` frames of the reference system at each SNR [dB]."""
-    import numba  # noqa: PLC0415  so that a report can load the file without it
-    import numpy as np  # noqa: PLC0415
+    import numba
+    import numpy as np
 
-    from models import sphere  # noqa: PLC0415
+    from models import sphere
 
     system = MimoSystem.fixed_toeplitz()
     chosen = {
@@ -132,7 +131,7 @@ def save(baselines: Baselines, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
-        os.replace(part, path)  # noqa: PTH105
+        part.replace(path)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -158,7 +157,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=BASELINES_PATH)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    save(compute(args.frames, args.seed, args.snr_db), args.out)
+    try:
+        save(compute(args.frames, args.seed, args.snr_db), args.out)
+    except PhyfoldError as error:
+        parser.exit(error.exit_code, f"{parser.prog}: {error}\n")
     log.info("wrote %s", args.out)
     return 0
 

@@ -46,7 +46,7 @@ def mmse(system: MimoSystem) -> Detector:
 
 def zf_ber(system: MimoSystem, snr_db: float) -> float:
     """Exact bit error rate of ZF: mean over k of Q(1 / sqrt(sigma^2 [G^-1]_kk))."""
-    from scipy.special import erfc  # noqa: PLC0415  keeps the import of this file cheap
+    from scipy.special import erfc
 
     noise = system.noise_variance(snr_db) * np.diag(np.linalg.inv(system.gram))
     return float(np.mean(0.5 * erfc(1.0 / np.sqrt(2.0 * noise))))
@@ -57,7 +57,7 @@ def mmse_ber(system: MimoSystem, snr_db: float) -> float:
 
     With B = W H and C = sigma^2 W W^T, the statistic of bit k given x is N((B x)_k, C_kk).
     """
-    from scipy.special import erfc  # noqa: PLC0415
+    from scipy.special import erfc
 
     matrix = mmse_matrix(system, snr_db)
     gain = matrix @ system.h
