@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole batches of frames through a Verilated accelerator: integers in, integers and cycles out.
 
-The frames are cut into segments. Every segment runs from reset on a fresh instance of the design, so
-that nothing in a result depends on how many processes the segments were spread over: the cut follows
-from the number of frames alone.
+The frames are cut into segments. Every segment runs from reset on a fresh instance of the design,
+so that nothing in a result depends on how many processes the segments were spread over: the cut
+follows from the number of frames alone.
 
-Cycles: a beat moves in the cycle in which its valid and ready are both high; stamps are those cycles,
-counted from 0 after reset, anew in each segment.
+Cycles: a beat moves in the cycle in which its valid and ready are both high; stamps are those
+cycles, counted from 0 after reset, anew in each segment.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class SimResult:
     outputs: IntArray
     """[n, out_elems] codes in the element order of the output stream."""
     in_first: IntArray
-    """[n] cycle in which the first beat of the frame was taken; its last; likewise at the output."""
+    """[n] cycle in which the first beat of a frame was taken; its last; the same at the output."""
     in_last: IntArray
     out_first: IntArray
     out_last: IntArray
@@ -286,8 +286,8 @@ def _work_cycles(layer: Layer) -> int:
 def mean_ii(stamps: list[IntArray], latency_cycles: int) -> float | None:
     """Mean cycles per frame between the last beats out, the filling of each segment left out.
 
-    stamps: [4, frames] per segment. The first ``latency / II + 1`` frames of a segment (at most half)
-    are its filling.
+    stamps: [4, frames] per segment. The first ``latency / II + 1`` frames of a segment, at most
+    half of it, are its filling.
     """
     cycles = frames = 0
     for segment in stamps:

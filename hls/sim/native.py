@@ -125,8 +125,8 @@ class Model:
     ) -> None:
         """Reset the design and begin a batch.
 
-        beats: [frames, in_beats, in_bytes]; output: [frames, out_beats, out_bytes], filled by `run`;
-        stamps: [4, frames], filled with the cycles of STAMPS.
+        beats: [frames, in_beats, in_bytes]. `run` fills output [frames, out_beats, out_bytes] and
+        stamps [4, frames], the cycles named in STAMPS.
         """
         arrays = (beats, output, *stamps)
         self._keep = [*arrays]
@@ -148,7 +148,8 @@ class Model:
         """Progress and border wires now."""
         state = (ctypes.c_int64 * 7)()
         self._lib.phy_state(self._handle, state)
-        return Borders(*state[:3], *(bool(level) for level in state[3:]))
+        cycles, frames_in, frames_out, *levels = state
+        return Borders(cycles, frames_in, frames_out, *map(bool, levels))
 
     def probe(self, scope: str, wires: Sequence[str], beat_bytes: int) -> int | None:
         """Watch a stream by its wires (up valid, up ready, down valid, down ready, down data)."""

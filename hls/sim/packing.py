@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Integer codes to stream beats and back, vectorised, for any element width.
 
-A beat carries ``elems`` elements of ``bits`` bits, element 0 in the lowest bits, padded with zeros to
-whole bytes; bytes are little-endian. This is the layout of every tdata of an accelerator.
+A beat carries ``elems`` elements of ``bits`` bits, element 0 in the lowest bits, padded with zeros
+to whole bytes; bytes are little-endian. This is the layout of every tdata of an accelerator.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ def beat_bytes(bits: int, elems: int) -> int:
 
 
 def pack(codes: npt.NDArray[np.int64], fmt: IntFormat, elems: int) -> npt.NDArray[np.uint8]:
-    """Codes [..., beats * elems] to beats [..., beats, bytes]; a code outside ``fmt`` raises ValueError."""
+    """Codes [..., beats * elems] to beats [..., beats, bytes].
+
+    Raises ValueError for a code outside ``fmt``.
+    """
     if codes.shape[-1] % elems:
         raise ValueError(f"{codes.shape[-1]} elements are no whole number of beats of {elems}")
     if not fmt.allowed(codes):
@@ -76,7 +79,8 @@ def _unpack_rows(rows: npt.NDArray[np.uint8], fmt: IntFormat, elems: int) -> npt
         return codes.astype(np.int64)
     shift = 8 * size - bits
     signed = (codes << codes.dtype.type(shift)).view(f"<i{size}")
-    return (signed >> signed.dtype.type(shift)).astype(np.int64)
+    wide: npt.NDArray[np.int64] = (signed >> signed.dtype.type(shift)).astype(np.int64)
+    return wide
 
 
 def _storage_bytes(bits: int) -> int:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulation processes: started, fed with jobs, watched, ended.
 
-The processes are plain Python, not forks or spawned copies of the caller, so a calling script needs no ``__main__`` guard.
+The processes are plain Python, neither forks nor spawned copies of the caller: a calling script
+needs no ``__main__`` guard.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class WorkerPool:
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         number = theirs.fileno()
         words = [sys.executable, "-c", SERVE, str(number)]
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             [*words, str(self._library), str(self._data_dir)],
             pass_fds=(number,),
             stdin=subprocess.DEVNULL,
@@ -142,7 +143,7 @@ class WorkerPool:
     def _ready(self) -> list[_Worker]:
         """Busy workers that have something to say."""
         busy = {worker.connection: worker for worker in self._workers if worker.job is not None}
-        ready = wait(list(busy), timeout=5.0)
+        ready = wait(list(busy), timeout=min(5.0, SILENCE_S))
         for connection, worker in busy.items():
             if connection not in ready and time.monotonic() - worker.heard > SILENCE_S:
                 raise ToolError(

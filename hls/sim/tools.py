@@ -126,7 +126,7 @@ def compiler_version() -> str:
 @lru_cache(maxsize=32)
 def _version_line(program: Path) -> str:
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [program, "--version"], capture_output=True, text=True, timeout=30, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -150,11 +150,8 @@ def run_tool(
     """
     words = [str(word) for word in command]
     started = time.monotonic()
-    with storage_guard(log_file):
-        sink = log_file.open("a")
-        sink.write(f"$ {' '.join(words)}\n")
-        sink.flush()
-    with sink:
+    with storage_guard(log_file), log_file.open("ab", buffering=0) as sink:
+        sink.write(f"$ {' '.join(words)}\n".encode())
         code = _run_group(words, cwd, sink.fileno(), timeout_s, env)
     log.debug("%s: exit %s after %.1f s", words[0], code, time.monotonic() - started)
     name = Path(words[0]).name
@@ -175,7 +172,7 @@ def _run_group(
 ) -> int | None:
     """Exit code of the program, None if it was ended after ``timeout_s``."""
     try:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             words,
             cwd=cwd,
             stdin=subprocess.DEVNULL,

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the RTL of an accelerator to a shared library that simulates it.
 
-Verilator writes C++, a generated makefile compiles it with our harness (``harness.cpp``) and links a
-shared library. The library's folder is named by a hash of everything it is made from, so an unchanged
-design is never built twice and a changed one never reuses a stale library. Memory files are read when
-the simulation starts: other weights need no new build.
+Verilator writes C++, a generated makefile compiles it with our harness (``harness.cpp``) and links
+a shared library. The library's folder is named by a hash of everything it is made from, so an
+unchanged design is never built twice and a changed one never reuses a stale library. Memory files
+are read when the simulation starts: other weights need no new build.
 
-What every design has in common (Verilator's run time, precompiled headers) is built once per compiler
-and variant and kept in ``PHYFOLD_CACHE_DIR`` (default ``~/.cache/phyfold``).
+What every design has in common (Verilator's run time, precompiled headers) is built once per
+compiler and variant and kept in ``PHYFOLD_CACHE_DIR`` (default ``~/.cache/phyfold``).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +35,8 @@ from models.errors import StorageError, ToolError
 log = logging.getLogger(__name__)
 
 HARNESS = Path(__file__).with_name("harness.cpp")
+FST_HEADERS = Path(__file__).with_name("fst")
+"""Small stand-ins for lz4.h and zlib.h where the system has none."""
 LIBRARY = "libphysim.so"
 CXX_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-w", "-pthread")
 RUNTIME_DEFINES = ("VL_USER_FATAL", "VL_USER_STOP", "VL_USER_FINISH", "VL_USER_WARN")
@@ -56,7 +58,14 @@ class Variant(enum.Enum):
     LIMIT = "limit"
     """As PROBE, and the depth of each phy_fifo can be lowered at run time."""
     TRACE = "trace"
-    """Writes a waveform."""
+    """Writes a waveform, as FST."""
+    TRACE_VCD = "trace_vcd"
+    """Writes a waveform, as VCD, which more programs read and which is larger."""
+
+    @property
+    def trace_format(self) -> str:
+        """Kind of waveform written: "fst", "vcd" or empty for none."""
+        return {Variant.TRACE: "fst", Variant.TRACE_VCD: "vcd"}.get(self, "")
 
 
 class RtlFiles(Protocol):
@@ -85,8 +94,6 @@ class SimBinary:
     data_dir: Path
     """Folder in which the design looks for its memory files."""
     variant: Variant
-    trace_format: str = ""
-    """"fst", "vcd", or empty if the variant writes no waveform."""
     build_s: float = 0.0
     """Time the build took [s]; 0 if the library was there already."""
 
@@ -101,8 +108,8 @@ class _Plan:
     defines: tuple[str, ...]
     runtime: tuple[str, ...]
     libs: tuple[str, ...] = ()
+    includes: tuple[Path, ...] = ()
     config: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
 
 
 def build(
@@ -118,8 +125,7 @@ def build(
     jobs: compilers at a time.
     Raises ToolMissingError (verilator, g++, make), ToolError with the log's tail, StorageError.
     """
-    trace_format = _trace_format() if variant is Variant.TRACE else ""
-    plan = _plan(rtl, variant, trace_format)
+    plan = _plan(rtl, variant)
     folder = out_dir / f"{variant.value}-{_key(plan)}"
     started = time.monotonic()
     with tools.storage_guard(folder):
@@ -135,24 +141,26 @@ def build(
         library=(folder / LIBRARY).resolve(),
         data_dir=data_dir.resolve(),
         variant=variant,
-        trace_format=trace_format,
         build_s=time.monotonic() - started if fresh else 0.0,
     )
 
 
-def _plan(rtl: RtlFiles, variant: Variant, trace_format: str) -> _Plan:
+def _plan(rtl: RtlFiles, variant: Variant) -> _Plan:
     flags: tuple[str, ...] = VERILATOR_FLAGS
     defines: tuple[str, ...] = ()
-    runtime = ("verilated", "verilated_threads")
+    runtime: tuple[str, ...] = ("verilated", "verilated_threads")
     libs: tuple[str, ...] = ()
+    includes: tuple[Path, ...] = ()
     config = ""
     if variant is Variant.FAST:
         flags += ("--no-assert",)
-    elif variant is Variant.TRACE:
-        flags += (f"--trace-{trace_format}", "--no-assert")
-        defines += (f"PHY_TRACE_{trace_format.upper()}",)
-        runtime += (f"verilated_{trace_format}_c",)
-        libs = ("-llz4", "-lz") if trace_format == "fst" else ()
+    elif variant.trace_format:
+        flags += (f"--trace-{variant.trace_format}", "--no-assert")
+        defines += (f"PHY_TRACE_{variant.trace_format.upper()}",)
+        runtime += (f"verilated_{variant.trace_format}_c",)
+        own = variant is Variant.TRACE and not _fst_from_system()
+        includes = (FST_HEADERS,) if own else ()
+        libs = ("-llz4", "-lz") if variant is Variant.TRACE and not own else ()
     else:
         flags += ("--assert",)
         defines += ("PHY_PROBE",)
@@ -160,7 +168,7 @@ def _plan(rtl: RtlFiles, variant: Variant, trace_format: str) -> _Plan:
         config = _probe_config(rtl.top_name, limit=variant is Variant.LIMIT)
     if variant is Variant.LIMIT:
         flags += ("-DPHY_FIFO_LIMIT",)
-    return _Plan(rtl.top_name, tuple(rtl.sources), flags, defines, runtime, libs, config)
+    return _Plan(rtl.top_name, tuple(rtl.sources), flags, defines, runtime, libs, includes, config)
 
 
 def _probe_config(top_name: str, *, limit: bool) -> str:
@@ -196,11 +204,9 @@ def _build_library(plan: _Plan, folder: Path, jobs: int) -> None:
     with tools.storage_guard(folder):
         config.write_text(plan.config)
     sources = ([config] if plan.config else []) + [path.resolve() for path in plan.sources]
+    words: list[str | Path] = [root / "bin" / "verilator_bin", *plan.verilator_flags]
     tools.run_tool(
-        [
-            *(root / "bin" / "verilator_bin", *plan.verilator_flags),
-            *("--top-module", plan.top_name, "--Mdir", "cpp", *sources),
-        ],
+        [*words, "--top-module", plan.top_name, "--Mdir", "cpp", *sources],
         cwd=folder,
         log_file=build_log,
         timeout_s=tools.timeout_s(VERILATE_TIMEOUT_S),
@@ -230,6 +236,7 @@ def _make(make: Path, folder: Path, build_log: Path, jobs: int) -> None:
 def _compile_flags(plan: _Plan, root: Path) -> str:
     include = root / "include"
     words = [*CXX_FLAGS, *(f"-D{name}" for name in (*RUNTIME_DEFINES, *plan.defines))]
+    words += [f"-I{path}" for path in plan.includes]
     return " ".join([*words, f"-I{include}", f"-I{include / 'vltstd'}"])
 
 
@@ -258,17 +265,19 @@ def _runtime(plan: _Plan, make: Path, cxx: Path, root: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=folder.parent))
     try:
-        _build_runtime(plan, work, folder, make, cxx, root)
+        _build_runtime(plan, work, make, cxx, root)
         with contextlib.suppress(OSError):  # another process was faster
             work.rename(folder)
+    except ToolError:
+        with contextlib.suppress(OSError):  # the log outlives the folder
+            shutil.copy(work / "build.log", folder.with_suffix(".log"))
+        raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return folder
 
 
-def _build_runtime(
-    plan: _Plan, work: Path, folder: Path, make: Path, cxx: Path, root: Path
-) -> None:
+def _build_runtime(plan: _Plan, work: Path, make: Path, cxx: Path, root: Path) -> None:
     flags = _compile_flags(plan, root)
     objects = " ".join(f"{name}.o" for name in plan.runtime)
     with tools.storage_guard(work):
@@ -278,13 +287,7 @@ def _build_runtime(
             f"%.o: {root / 'include'}/%.cpp\n\t{cxx} {flags} -c $< -o $@\n"
             f"phy_pch.h.gch: phy_pch.h\n\t{cxx} {flags} -x c++-header $< -o $@\n"
         )
-    build_log = work / "build.log"
-    try:
-        _make(make, work, build_log, 2)
-    except ToolError:
-        with contextlib.suppress(OSError):  # the log outlives the folder
-            shutil.copy(build_log, folder.with_suffix(".log"))
-        raise
+    _make(make, work, work / "build.log", 2)
     (work / "complete").touch()
 
 
@@ -303,19 +306,16 @@ def cache_dir() -> Path:
 
 
 @lru_cache(maxsize=1)
-def _trace_format() -> str:
-    """ "fst" where the headers that Verilator's FST writer needs are installed, else "vcd"."""
-    probe = subprocess.run(  # noqa: S603
+def _fst_from_system() -> bool:
+    """True if the headers and libraries that Verilator's FST writer wants are installed."""
+    probe = subprocess.run(
         [tools.find_tool("g++"), "-x", "c++", "-", "-shared", "-o", "/dev/null", "-llz4", "-lz"],
         input="#include <lz4.h>\n#include <zlib.h>\n",
         capture_output=True,
         text=True,
         check=False,
     )
-    if probe.returncode == 0:
-        return "fst"
-    log.info("no lz4.h or zlib.h: waveforms are written as VCD, which is larger than FST")
-    return "vcd"
+    return probe.returncode == 0
 
 
 @contextlib.contextmanager

@@ -2,8 +2,9 @@
 """The process that runs one Verilated design: `main` with arguments FD LIBRARY DATA_DIR.
 
 It takes `Job`s from the connection on file descriptor FD and answers each with any number of
-`Progress` (a sign of life, at least every few seconds) and one `JobResult` or `JobFailure`. A process
-of its own keeps the design's working folder, its crashes and its Ctrl-C apart from the caller's.
+`Progress` (a sign of life, at least every few seconds) and one `JobResult` or `JobFailure`. A
+process of its own keeps the design's working folder, its crashes and its Ctrl-C apart from the
+caller's.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class JobFailure:
 
 
 def run_job(library: Path, job: Job, on_progress: Callable[[int], None]) -> JobResult:
-    """Run one batch in this process; ``on_progress`` gets the frames delivered since its last call."""
+    """Run one batch in this process; ``on_progress`` gets the frames newly delivered."""
     model = Model(library)
     try:
         return _run(model, job, on_progress)

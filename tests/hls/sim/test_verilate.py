@@ -104,9 +104,7 @@ def test_failing_compiler(
 
 
 @pytest.mark.parametrize("name", ["g++", "make"])
-def test_missing_program(
-    toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_missing_program(toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(tools.TOOLS[name].override, "/nowhere/program")
     with pytest.raises(ToolMissingError, match=name.replace("+", r"\+") + " not found"):
         build(toy.files, toy.accelerator, tmp_path, variant=Variant.FAST)
