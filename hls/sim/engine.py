@@ -24,7 +24,8 @@ from hls.ir import Accelerator, IntArray, Layer
 from hls.sim.native import BatchOptions, Bytes, Status, StreamCounts
 from hls.sim.packing import pack, unpack
 from hls.sim.pool import WorkerPool
-from hls.sim.verilate import SimBinary
+from hls.sim.streams import probes_of
+from hls.sim.verilate import SimBinary, Variant
 from hls.sim.worker import Job, JobResult, Probe
 from models.errors import CheckError, ConfigError, ToolError
 
@@ -119,7 +120,6 @@ class Simulator:
         disturbance: Disturbance | None = None,
         segment_frames: int | None = None,
         progress: ProgressFn | None = None,
-        probes: tuple[Probe, ...] = (),
         pokes: tuple[tuple[str, str, int], ...] = (),
     ) -> SimResult:
         """Simulate frames.
@@ -127,6 +127,8 @@ class Simulator:
         codes: [n, *input shape] integers in the input border's format.
         segment_frames: frames per segment; by default it follows from n.
         progress: called with (frames delivered, n).
+        pokes: (scope, signal, value) to write before each reset (limit variant only).
+        The probe and limit variants watch all streams (`SimResult.streams`).
         Raises ConfigError for codes that do not fit, CheckError for a deadlock or a broken stream
         protocol, ToolError if the simulation itself fails.
         """
@@ -141,7 +143,7 @@ class Simulator:
             if progress is not None:
                 progress(done, len(frames))
 
-        jobs = self._jobs(frames, size, disturbance, probes, pokes)
+        jobs = self._jobs(frames, size, disturbance, pokes)
         results = sorted(self._checked(jobs, advance), key=lambda result: result.index)
         return self._join(results, size, latency)
 
@@ -150,9 +152,10 @@ class Simulator:
         frames: IntArray,
         size: int,
         disturbance: Disturbance | None,
-        probes: tuple[Probe, ...] = (),
-        pokes: tuple[tuple[str, str, int], ...] = (),
+        pokes: tuple[tuple[str, str, int], ...],
     ) -> Iterator[Job]:
+        watched = self.binary.variant in (Variant.PROBE, Variant.LIMIT)
+        probes = probes_of(self.binary.top_name, self.accelerator) if watched else ()
         for index, start in enumerate(range(0, len(frames), size)):
             yield self.job(index, frames[start : start + size], disturbance, probes, pokes)
 
@@ -197,7 +200,8 @@ class Simulator:
             if result.status is Status.DEADLOCK:
                 raise CheckError(
                     deadlock_message(self.accelerator, result, self._watchdog),
-                    hint="run the probe variant to see every stream, or deepen the FIFOs",
+                    hint="a FIFO too shallow, or a layer that waits for more beats than it gets"
+                    + ("" if result.counts else "; the probe variant shows every stream"),
                 )
             if result.status is Status.PROTOCOL:
                 raise CheckError(f"{self.accelerator.name}: {result.error}")

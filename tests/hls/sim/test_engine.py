@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hls.sim.engine import Disturbance, SimResult, Simulator, simulate
-from hls.sim.verilate import SimBinary, build
+from hls.sim.verilate import SimBinary, Variant, build
 from models.errors import CheckError, ConfigError, ToolError
 
 pytestmark = pytest.mark.verilator
@@ -98,6 +98,39 @@ def test_broken_designs_are_caught(
     disturbance = Disturbance(1, stall_probability=0.5, max_run=4) if fault == 2 else None
     with pytest.raises(error, match=match):
         simulate(binary, broken.codes(3), disturbance=disturbance, watchdog_cycles=500)
+
+
+@pytest.fixture(scope="module")
+def probe_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("probe")
+
+
+def test_the_probe_variant_counts_every_stream(toy, probe_dir: Path) -> None:
+    binary = build(toy.files, toy.accelerator, probe_dir, variant=Variant.PROBE)
+    codes = toy.codes(70)
+    result = simulate(binary, codes)
+    np.testing.assert_array_equal(result.outputs, toy.expected(codes))
+    assert list(result.streams) == ["s_axis", "mid", "m_axis"]
+    assert {count.beats for count in result.streams.values()} == {70 * BEATS}
+    # a new beat waits while the first stage holds the one before; nothing waits after that
+    assert result.streams["s_axis"].stall_cycles == 70 * BEATS * (HOLD + 1) - 2 * (HOLD + 1)
+    assert result.streams["mid"].stall_cycles == 0
+    assert result.streams["m_axis"].stall_cycles == 0
+    assert result.streams["mid"].starve_cycles > 70 * BEATS * HOLD
+    assert result.streams["mid"].high_water == 0
+    slow = simulate(binary, codes, disturbance=Disturbance(1, stall_probability=0.9, max_run=9))
+    assert slow.streams["mid"].stall_cycles > 70
+    assert slow.streams["m_axis"].stall_cycles > 70
+
+
+def test_a_deadlock_names_the_stream(toy_files: Callable, probe_dir: Path) -> None:
+    broken = toy_files(1)
+    binary = build(broken.files, broken.accelerator, probe_dir, variant=Variant.PROBE)
+    with pytest.raises(CheckError) as caught:
+        simulate(binary, broken.codes(5), watchdog_cycles=300)
+    assert "2 frames in, 2 out" in caught.value.message
+    assert "stuck at stream s_axis: first takes nothing" in caught.value.message
+    assert "mid: valid=0 ready=1" in caught.value.message
 
 
 def test_missing_memory_file_is_an_error(toy, toy_binary: SimBinary, tmp_path: Path) -> None:
