@@ -93,13 +93,16 @@ def ber_curve(
 def measure(
     folder: Path,
     frames: int = 300_000,
-    errors: int = 20_000,
     snrs_db: Sequence[float] = SNRS_DB,
     seed: int = EVALUATION_SEED,
 ) -> dict[str, object]:
-    """Count a checkpoint's BER and write ``metrics.json`` beside it; returns what was written."""
+    """Count a checkpoint's BER and write ``metrics.json`` beside it; returns what was written.
+
+    Every SNR gets all ``frames``: stopping by errors would leave the checkpoints different frames,
+    and their counting noise would no longer cancel in the SNR loss.
+    """
     recipe, network = load_checkpoint(folder)
-    points = ber_curve(recipe, network, StopRule(frames=frames, errors=errors), snrs_db, seed)
+    points = ber_curve(recipe, network, StopRule(frames=frames), snrs_db, seed)
     result: dict[str, object] = {
         "name": recipe.name,
         "stage": "brevitas" if recipe.quant else "float",

@@ -124,8 +124,11 @@ class TrainConfig(Strict):
     snr_db: tuple[float, float] = (8.0, 11.5)
     project_noise: Annotated[
         bool,
-        Field(description="draw noise in the column space of H only (H^T y is sufficient)"),
-    ] = True
+        Field(
+            description="draw noise in the column space of H only (H^T y is sufficient); "
+            "floating-point networks only: quantized weights cannot be blind to the rest"
+        ),
+    ] = False
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     exact_from: Annotated[
         float, Field(ge=0, le=1, description="part of training after which all is float32")
@@ -156,6 +159,8 @@ class Recipe(Strict):
         for index in self.quant.layers if self.quant else ():
             if not 0 <= index < count:
                 raise ValueError(f"quant.layers.{index}: the network has layers 0 to {count - 1}")
+        if self.quant is not None and self.train.project_noise:
+            raise ValueError("train.project_noise must be false for a quantized network")
         block = self.pruning.block if self.pruning else None
         if block and (self.network.inputs % block or self.network.width % block):
             raise ValueError(

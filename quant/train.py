@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -124,15 +125,24 @@ def detection_loss(outputs: Tensor, x: Tensor) -> Tensor:
     return nn.functional.softplus(-x * pair_difference(outputs.float())).mean()
 
 
-def quick_ber(network: nn.Module, system: MimoSystem, snr_db: float, frames: int = 10_000) -> float:
-    """BER on a fixed set of frames, for the learning curve."""
-    import numpy as np
+def quick_ber(
+    network: nn.Module,
+    system: MimoSystem,
+    snr_db: float,
+    frames: int = 10_000,
+    basis: Tensor | None = None,
+) -> float:
+    """BER on a fixed set of frames, for the learning curve.
 
+    With ``basis`` [K, N] the frames are projected first, as `Trainer.finish` will do by weights.
+    """
     bits, y = system.frames(frames, snr_db, np.random.default_rng(12345))
-    device = next(network.parameters()).device
+    received = torch.from_numpy(y).to(next(network.parameters()).device)
+    if basis is not None:
+        received = (received @ basis.T) @ basis
     network.eval()
     with torch.no_grad():
-        decided = (pair_difference(network(torch.from_numpy(y).to(device))) >= 0).cpu().numpy()
+        decided = (pair_difference(network(received)) >= 0).cpu().numpy()
     network.train()
     return float((decided != (bits > 0)).mean())
 
@@ -238,11 +248,23 @@ class Trainer:
         if self.step < steps:
             self.save_state()
             return
-        if isinstance(self.network, QuantFullyCon):
-            snap_biases(self.network)
+        self.finish()
         save_checkpoint(self.folder, self.recipe, self.network)
         self._write_log()
         self.state_path.unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Last touch: biases on the accumulator's grid; first layer blind to projected-out noise.
+
+        Training on projected noise never moves the part of the first layer's weights outside the
+        column space of H, where real frames have noise: W <- W Q Q^T removes it.
+        """
+        if isinstance(self.network, QuantFullyCon):
+            snap_biases(self.network)
+        elif self.source.basis is not None:
+            with torch.no_grad():
+                weight, basis = self.network.layers[0].weight, self.source.basis
+                weight.copy_((weight @ basis.T) @ basis)
 
     def _log_row(
         self, loss: float, seconds: float, progress: Callable[[Progress], None] | None
@@ -251,7 +273,7 @@ class Trainer:
         every = self.options.log_every * 5
         ber = None
         if self.step % every == 0 or self.step == self.recipe.train.steps:
-            ber = quick_ber(self.network, self.system, 10.0)
+            ber = quick_ber(self.network, self.system, 10.0, basis=self.source.basis)
         self.rows.append(
             {
                 "step": self.step,

@@ -34,6 +34,10 @@ def test_shipped_recipe_round_trips(name: str) -> None:
             r"pruning\.block=7 must divide the inputs 60 and the width 300",
         ),
         ('name = "a"\n[train]\nsnr_db = [12.0, 8.0]', r"snr_db must be \(low, high\)"),
+        (
+            'name = "a"\n[quant]\n[train]\nproject_noise = true',
+            "project_noise must be false for a quantized network",
+        ),
     ],
 )
 def test_bad_recipe_names_key_value_and_rule(text: str, message: str) -> None:

@@ -102,7 +102,8 @@ def test_quantized_starts_from_the_float_network(tmp_path: Path) -> None:
 def test_projected_noise_has_the_variance_inside_the_column_space() -> None:
     job = recipe()
     system = system_of(job.channel, 8, 4)
-    job = job.model_copy(update={"train": job.train.model_copy(update={"snr_db": (9.0, 9.0)})})
+    update = {"snr_db": (9.0, 9.0), "project_noise": True}
+    job = job.model_copy(update={"train": job.train.model_copy(update=update)})
     source = FrameSource(system, job, torch.device("cpu"))
     x, y = source.draw(20_000)
     noise = y - x @ torch.tensor(system.h.T, dtype=torch.float32)
@@ -110,6 +111,18 @@ def test_projected_noise_has_the_variance_inside_the_column_space() -> None:
     inside = noise @ basis
     assert torch.allclose(inside @ basis.T, noise, atol=1e-5)
     assert float(inside.var()) == pytest.approx(system.noise_variance(9.0), rel=0.03)
+
+
+def test_network_trained_on_projected_noise_is_blind_to_the_rest(tmp_path: Path) -> None:
+    job = recipe(quantized=False)
+    job = job.model_copy(update={"train": job.train.model_copy(update={"project_noise": True})})
+    network = train_recipe(job, tmp_path)
+    h = torch.tensor(system_of(job.channel, 8, 4).h)
+    q = torch.linalg.qr(h, mode="complete").Q.float()
+    y = torch.randn(100, 8)
+    with torch.no_grad():
+        shifted = network(y + torch.randn(100, 4) @ q[:, 4:].T)
+        assert torch.allclose(network(y), shifted, atol=1e-4)
 
 
 def test_device_errors_name_the_choices() -> None:

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compression study: SNR loss against bits and sparsity, as a table and as the paper plots it.
+
+    python -m quant.study            table, docs/results/compression.json and .png from metrics.json
+    python -m quant.study --measure  counts every checkpoint's BER first, and the untrained
+                                     (post-training) quantization and pruning of the float network
+
+Guo, Wang, Wen, Jin, Li ("Compression and Acceleration of Neural Networks for Communications") plot
+the BER of the detector after pruning and after quantization. Both are drawn here, with retraining
+(the shipped checkpoints) and without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.ber import BerPoint, StopRule, snr_loss_db
+from models.errors import CheckError, PhyfoldError
+from models.fullycon import FullyCon
+from quant.checkpoint import checkpoint_folder, load_checkpoint, write_atomic
+from quant.evaluate import SNRS_DB, TARGET_BER, ber_curve, load_curve, measure
+from quant.network import calibrate
+from quant.pruning import magnitude_masks
+from quant.recipe import PruningConfig, QuantConfig, Recipe
+from quant.train import FrameSource, system_of
+
+log = logging.getLogger(__name__)
+
+REFERENCE = "fullycon_float"
+SHIPPED = (
+    "fullycon_float",
+    "fullycon_w8a8",
+    "fullycon_w4a4",
+    "fullycon_w2a4",
+    "fullycon_w4a4_p80",
+    "fullycon_w4a4_p90",
+    "fullycon_w4a4_b80",
+    "fullycon_w4a4_b90",
+)
+RESULTS = Path(__file__).parent.parent / "docs" / "results"
+UNTRAINED_RULE = StopRule(frames=50_000, errors=5_000)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. ``snr_loss_db`` is None where the curve never falls to 1e-3."""
+
+    name: str
+    weight_bits: str
+    act_bits: str
+    sparsity: float
+    weight_memory_bits: int
+    nonzero_macs: int
+    ber_10db: float
+    ber_12db: float
+    snr_loss_db: float | None
+
+
+def _loss(curve: Sequence[BerPoint], reference: Sequence[BerPoint]) -> float | None:
+    try:
+        return snr_loss_db(curve, reference, TARGET_BER)
+    except CheckError:
+        return None
+
+
+def row_of(name: str) -> Row:
+    """The table's line of a shipped checkpoint, from its ``metrics.json``."""
+    folder = checkpoint_folder(name)
+    data = json.loads((folder / "metrics.json").read_text())
+    recipe = Recipe.model_validate_json((folder / "recipe.json").read_text())
+    curve = load_curve(folder)
+    ber = {point.snr_db: point.ber for point in curve}
+    return Row(
+        name=name,
+        weight_bits=str(recipe.quant.weight_bits) if recipe.quant else "float32",
+        act_bits=str(recipe.quant.act_bits) if recipe.quant else "float32",
+        sparsity=data["cost"]["sparsity"],
+        weight_memory_bits=data["cost"]["weight_memory_bits"],
+        nonzero_macs=data["cost"]["nonzero_macs"],
+        ber_10db=ber[10.0],
+        ber_12db=ber[12.0],
+        snr_loss_db=_loss(curve, load_curve(checkpoint_folder(REFERENCE))),
+    )
+
+
+def markdown_table(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table; losses are at BER 1e-3 against the float network."""
+    lines = [
+        "| checkpoint | weights | activations | zeros | weight memory, kbit | non-zero MACs | "
+        "BER 10 dB | BER 12 dB | SNR loss at BER 1e-3 |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        loss = "not reached" if row.snr_loss_db is None else f"{row.snr_loss_db:+.2f} dB"
+        lines.append(
+            f"| `{row.name}` | {_bits(row.weight_bits)} | {_bits(row.act_bits)} | "
+            f"{row.sparsity:.0%} | {row.weight_memory_bits / 1000:,.0f} | {row.nonzero_macs:,} | "
+            f"{row.ber_10db:.2e} | {row.ber_12db:.2e} | "
+            f"{'reference' if row.name == REFERENCE else loss} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _bits(text: str) -> str:
+    return text if text.startswith("float") else f"{text} bit"
+
+
+def untrained_curves() -> dict[str, dict[str, list[BerPoint]]]:
+    """Curves of the float network after quantization, and after pruning, without retraining."""
+    recipe, source = load_checkpoint(checkpoint_folder(REFERENCE))
+    if not isinstance(source, FullyCon):
+        raise CheckError(f"{REFERENCE} must be a floating-point network")
+    system = system_of(recipe.channel, recipe.network.inputs, recipe.network.bits)
+    y = FrameSource(system, recipe, torch.device("cpu")).draw(4000)[1]
+    quantized, pruned = {}, {}
+    for bits in (8, 6, 4):
+        network = calibrate(source, QuantConfig(weight_bits=bits, act_bits=bits), y)
+        quantized[f"W{bits}A{bits}"] = ber_curve(recipe, network, UNTRAINED_RULE)
+        log.info("W%dA%d without retraining: done", bits, bits)
+    for percent in (50, 70, 80):
+        config = PruningConfig(kind="unstructured", scope="global", sparsity=percent / 100)
+        network = FullyCon(source.shape)
+        network.load_state_dict(source.state_dict())
+        weights = [layer.weight for layer in network.layers]
+        with torch.no_grad():
+            masks = magnitude_masks(weights, config, config.target)
+            for weight, mask in zip(weights, masks, strict=True):
+                weight.mul_(mask)
+        pruned[f"{percent} % pruned"] = ber_curve(recipe, network, UNTRAINED_RULE)
+        log.info("%d %% pruned without retraining: done", percent)
+    return {"quantized": quantized, "pruned": pruned}
+
+
+def write_results(untrained: dict[str, dict[str, list[BerPoint]]] | None) -> list[Row]:
+    """Write docs/results/compression.json and .png from what was measured; returns the rows."""
+    path = RESULTS / "compression.json"
+    rows = [row_of(name) for name in SHIPPED if (checkpoint_folder(name) / "metrics.json").exists()]
+    if untrained is None:
+        old = json.loads(path.read_text())["untrained"] if path.exists() else {}
+    else:
+        old = {
+            kind: {name: [p.to_json() for p in curve] for name, curve in curves.items()}
+            for kind, curves in untrained.items()
+        }
+    body: dict[str, Any] = {
+        "command": "python -m quant.study --measure",
+        "target_ber": TARGET_BER,
+        "snrs_db": list(SNRS_DB),
+        "rows": [vars(row) for row in rows],
+        "untrained": old,
+    }
+    write_atomic(path, json.dumps(body, indent=1).encode() + b"\n")
+    from quant.study_plot import plot_study
+
+    plot_study(
+        {row.name: load_curve(checkpoint_folder(row.name)) for row in rows},
+        {k: {n: [BerPoint.from_json(p) for p in c] for n, c in v.items()} for k, v in old.items()},
+        RESULTS / "compression.png",
+    )
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--measure", action="store_true", help="count BER first (several minutes)")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        untrained = None
+        if arguments.measure:
+            for name in SHIPPED:
+                log.info("%s", name)
+                measure(checkpoint_folder(name))
+            untrained = untrained_curves()
+        sys.stdout.write(markdown_table(write_results(untrained)))
+    except PhyfoldError as error:
+        sys.stderr.write(f"error: {error.message}\n{error.hint}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
