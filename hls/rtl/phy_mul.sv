@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// p = a * b, registered: the one multiplier of all kernels. The product register is exactly as wide
+// as the product and alone in its module, so that synthesis can put both into one DSP block.
+//
+// Latency: 1 cycle, clock enable en_i. No reset.
+`default_nettype none
+module phy_mul #(
+  parameter  int unsigned ABits   = 4,
+  parameter  bit          ASigned = 1'b0,
+  parameter  int unsigned BBits   = 4,
+  parameter  bit          BSigned = 1'b1,
+  localparam int unsigned PBits   = ABits + BBits
+) (
+  input  wire              clk_i,
+  input  wire              en_i,
+  input  wire  [ABits-1:0] a_i,
+  input  wire  [BBits-1:0] b_i,
+  output logic [PBits-1:0] p_o  // signed if a or b is
+);
+  logic [PBits-1:0] p_d;
+  logic [PBits-1:0] p_q;
+
+  if (ASigned && BSigned) begin : gen_ss
+    assign p_d = PBits'($signed(a_i)) * PBits'($signed(b_i));
+  end else if (ASigned) begin : gen_su
+    assign p_d = PBits'($signed(a_i)) * PBits'($signed({1'b0, b_i}));
+  end else if (BSigned) begin : gen_us
+    assign p_d = PBits'($signed({1'b0, a_i})) * PBits'($signed(b_i));
+  end else begin : gen_uu
+    assign p_d = PBits'(a_i) * PBits'(b_i);
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (en_i) p_q <= p_d;
+  end
+  assign p_o = p_q;
+endmodule
+`default_nettype wire
