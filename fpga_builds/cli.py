@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line ``phyfold``: parse, call `fpga_builds.commands`, print.
+
+Exit codes: 0 ok, 1 a check failed, 2 usage or configuration, 3 a required tool is missing,
+130 interrupted. Results go to standard output (with ``--json`` as one object), all else to standard
+error.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fpga_builds import commands
+from fpga_builds.arguments import frame_range
+from fpga_builds.commands import ROOT, Job, configure
+from fpga_builds.progress import Reporter
+from fpga_builds.runner import Outcome, execute
+
+app = typer.Typer(
+    name="phyfold",
+    help="Neural receiver blocks from training to BER counted on cycle-accurate RTL.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Build = Annotated[
+    str,
+    typer.Argument(metavar="BUILD", help="Name of a build, path of a build.toml or .onnx file."),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Folder of results.", show_default="build/<name>")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, max=256, help="Processes at a time.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", min=0, help="Seed.", show_default="of the build")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]
+Checkpoint = Annotated[
+    str | None, typer.Option("--checkpoint", help="Checkpoint folder instead of the build's.")
+]
+SnrDb = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--snr-db",
+        metavar="DB [DB ...]",
+        help="SNR points [dB]; several after one option, or separated by commas.",
+        show_default="of the build",
+    ),
+]
+Frames = Annotated[
+    int | None,
+    typer.Option("--frames", min=1, help="Frames per SNR.", show_default="of the build"),
+]
+
+
+def _job(config: Any, out: Path | None, jobs: int, *, json_output: bool, quiet: bool) -> Job:
+    reporter = Reporter(quiet=quiet or json_output)
+    return Job(config, out or ROOT / config.name, jobs, reporter)
+
+
+@app.command("list")
+def list_command(json_output: Json = False) -> Outcome:
+    """Show the builds, whether their checkpoint is shipped, and how the last report ended."""
+    from fpga_builds.views import builds_table
+
+    rows = commands.list_builds()
+    return Outcome({"builds": rows}, lambda out: out.print(builds_table(rows)))
+
+
+@app.command()
+def doctor(json_output: Json = False) -> Outcome:
+    """Show which tools are installed, their versions, and what a missing one costs.
+
+    Exit code 3 if a tool is missing that `phyfold run` needs.
+    """
+    from fpga_builds.doctor import examine, missing_required
+    from fpga_builds.views import findings_table
+
+    findings = examine()
+    body = {"tools": [f.to_json() for f in findings], "ok": not missing_required(findings)}
+    code = 0 if body["ok"] else 3
+    return Outcome(body, lambda out: out.print(findings_table(findings)), code)
+
+
+@app.command()
+def train(
+    build: Build,
+    out: Out = None,
+    json_output: Json = False,
+    seed: Seed = None,
+    quiet: Quiet = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A few minutes, for a demonstration.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+) -> Outcome:
+    """Train the build's recipe from its start, in OUT/training; interrupted, it goes on there."""
+    job = _job(configure(build), out, 1, json_output=json_output, quiet=quiet)
+    body = commands.train(job, quick=quick, device=device, seed=seed)
+    text = f"checkpoint  {body['checkpoint']}\nuse it      phyfold run {build} --checkpoint "
+    return Outcome(body, lambda console: console.print(text + body["checkpoint"]))
+
+
+@app.command()
+def export(
+    build: Build,
+    out: Out = None,
+    json_output: Json = False,
+    jobs: Jobs = 2,
+    seed: Seed = None,
+    quiet: Quiet = False,
+    checkpoint: Checkpoint = None,
+) -> Outcome:
+    """Write the QONNX model of the build's checkpoint."""
+    config = configure(build, seed=seed, checkpoint=checkpoint)
+    body = commands.export(_job(config, out, jobs, json_output=json_output, quiet=quiet))
+    return Outcome(body, lambda console: console.print(f"model       {body['model']}"))
+
+
+@app.command("compile")
+def compile_command(
+    build: Build,
+    out: Out = None,
+    json_output: Json = False,
+    jobs: Jobs = 2,
+    seed: Seed = None,
+    quiet: Quiet = False,
+    checkpoint: Checkpoint = None,
+) -> Outcome:
+    """Compile QONNX to the folded accelerator and write its RTL."""
+    config = configure(build, seed=seed, checkpoint=checkpoint)
+    body = commands.compile_build(_job(config, out, jobs, json_output=json_output, quiet=quiet))
+
+    def show(console: Any) -> None:
+        console.print(
+            f"accelerator {body['compiled']}\nRTL         {body['rtl']}\n"
+            f"model       one frame every {body['ii_cycles']:,.0f} cycles, latency "
+            f"{body['latency_cycles']:,.0f} cycles at {body['clock_mhz']:g} MHz"
+        )
+
+    return Outcome(body, show)
+
+
+@app.command()
+def simulate(
+    build: Build,
+    snr_db: SnrDb = None,
+    frames: Frames = None,
+    out: Out = None,
+    json_output: Json = False,
+    jobs: Jobs = 2,
+    seed: Seed = None,
+    quiet: Quiet = False,
+    checkpoint: Checkpoint = None,
+    gaps: Annotated[
+        float | None, typer.Option("--gaps", min=0, max=0.99, help="Probability of input gaps.")
+    ] = None,
+    stalls: Annotated[
+        float | None,
+        typer.Option("--stalls", min=0, max=0.99, help="Probability of output stalls."),
+    ] = None,
+    disturb_seed: Annotated[
+        int | None, typer.Option("--disturb-seed", min=0, help="Seed of gaps and stalls.")
+    ] = None,
+    waveform: Annotated[
+        str | None,
+        typer.Option("--waveform", metavar="FIRST:END", help="Write the signals of these frames."),
+    ] = None,
+) -> Outcome:
+    """Count bit errors on the RTL and compare every bit with the QONNX execution."""
+    from fpga_builds.views import show_simulation
+
+    try:
+        window = frame_range(waveform) if waveform is not None else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--waveform") from error
+    changes = {
+        "snr_db": snr_db or None,
+        "frames": frames,
+        "gap_probability": gaps,
+        "stall_probability": stalls,
+        "disturb_seed": disturb_seed,
+    }
+    config = configure(build, seed=seed, checkpoint=checkpoint, simulate=changes)
+    job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
+    body, state = commands.simulate(job, window)
+    checks = commands.simulation_checks_of(job, state, body)
+    body["checks"] = checks
+
+    def show(console: Any) -> None:
+        show_simulation(console, body)
+        if "waveform" in body:
+            console.print(f"waveform    {body['waveform']}")
+
+    return Outcome(body, show, after=lambda: commands.require_checks(checks, config.name))
+
+
+@app.command()
+def report(
+    build: Build, out: Out = None, json_output: Json = False, quiet: Quiet = False
+) -> Outcome:
+    """Write the report of what earlier commands measured: JSON, Markdown, HTML and plots."""
+    from fpga_builds.views import show_report
+
+    job = _job(configure(build), out, 1, json_output=json_output, quiet=quiet)
+    body = commands.report(job)
+    return Outcome(
+        body,
+        lambda console: show_report(console, body, job.out),
+        after=lambda: commands.require_checks(body["checks"], job.config.name),
+    )
+
+
+@app.command()
+def run(
+    build: Build,
+    snr_db: SnrDb = None,
+    frames: Frames = None,
+    out: Out = None,
+    json_output: Json = False,
+    jobs: Jobs = 2,
+    seed: Seed = None,
+    quiet: Quiet = False,
+    checkpoint: Checkpoint = None,
+) -> Outcome:
+    """Run all steps and write the report."""
+    from fpga_builds.views import show_report, show_simulation
+
+    changes = {"snr_db": snr_db or None, "frames": frames}
+    config = configure(build, seed=seed, checkpoint=checkpoint, simulate=changes)
+    job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
+    simulation, result = commands.run_all(job)
+    body = {
+        **simulation,
+        "passed": result["passed"],
+        "checks": result["checks"],
+        "report": str(job.out / "report.json"),
+        "plot": str(job.out / result["plots"]["ber"]) if "ber" in result["plots"] else None,
+    }
+
+    def show(console: Any) -> None:
+        show_simulation(console, body)
+        show_report(console, result, job.out)
+
+    return Outcome(body, show, after=lambda: commands.require_checks(body["checks"], config.name))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="Build, folder or report.json.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")],
+    json_output: Json = False,
+) -> Outcome:
+    """Compare two reports, what got worse first."""
+    from fpga_builds.compare import compare as compare_reports
+    from fpga_builds.compare import load_report
+    from fpga_builds.views import compare_table
+
+    rows = compare_reports(load_report(a, ROOT), load_report(b, ROOT))
+    body = {"a": a, "b": b, "metrics": rows}
+    return Outcome(body, lambda console: console.print(compare_table(a, b, rows)))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    raise SystemExit(execute(app))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands do, free of how they are typed and printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fpga_builds.checks import require
+from fpga_builds.config import BuildConfig, available_builds, load_build
+from fpga_builds.flow import Flow
+from fpga_builds.progress import Reporter
+from fpga_builds.state import State
+from fpga_builds.steps import detector_steps
+from fpga_builds.storage import exclusive, read_json
+from models.errors import ConfigError
+
+ROOT = Path("build")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of a command on one build.
+
+    Attributes:
+        config: of the build, with the options of the command line in it.
+        out: folder of its results.
+        jobs: processes at a time.
+        reporter: progress on standard error.
+    """
+
+    config: BuildConfig
+    out: Path
+    jobs: int = 2
+    reporter: Reporter = field(default_factory=Reporter)
+
+    @property
+    def flow(self) -> Flow:
+        """The flow of this build."""
+        steps = detector_steps()
+        return Flow(steps, self.config, self.out, jobs=self.jobs, reporter=self.reporter)
+
+
+def configure(
+    build: str,
+    *,
+    seed: int | None = None,
+    checkpoint: str | None = None,
+    simulate: dict[str, Any] | None = None,
+) -> BuildConfig:
+    """The build's configuration with what the command line changes.
+
+    Raises:
+        ConfigError: no such build, or a value breaks its rule.
+    """
+    config = load_build(build)
+    changes = {**(simulate or {}), "seed": seed}
+    if any(value is not None for value in changes.values()):
+        config = config.updated("simulate", **changes)
+    if checkpoint is not None:
+        folder = Path(checkpoint)
+        if not (folder / "recipe.json").is_file():
+            raise ConfigError(f"--checkpoint {checkpoint}: no recipe.json in that folder")
+        config = config.updated("network", checkpoint=str(folder.resolve()))
+    return config
+
+
+def list_builds() -> list[dict[str, Any]]:
+    """Name, description, whether the checkpoint is shipped, and how the last report ended."""
+    from fpga_builds.steps.train import checkpoint_path
+
+    rows = []
+    for name in available_builds():
+        config = load_build(name)
+        report = read_json(ROOT / name / "report.json")
+        ready = config.network.model or (checkpoint_path(config) / "recipe.json").is_file()
+        rows.append(
+            {
+                "build": name,
+                "description": config.description,
+                "checkpoint": bool(ready),
+                "passed": report.get("passed") if isinstance(report, dict) else None,
+            }
+        )
+    return rows
+
+
+def train(job: Job, *, quick: bool, device: str, seed: int | None) -> dict[str, Any]:
+    """Train the recipe of a build in ``<out>/training``, resuming what is there."""
+    from fpga_builds.steps.train import train_here
+
+    folder = job.out / ("training-quick" if quick else "training")
+    with exclusive(job.out):
+        return train_here(
+            job.config, folder, quick=quick, device=device, seed=seed, reporter=job.reporter
+        )
+
+
+def export(job: Job) -> dict[str, Any]:
+    """Flow up to the QONNX model."""
+    with exclusive(job.out):
+        state = job.flow.run("export")
+    return {
+        "build": job.config.name,
+        "model": str(state.file("model")),
+        "brevitas_qonnx_mismatches": state.metrics.value("brevitas_qonnx_mismatches"),
+    }
+
+
+def compile_build(job: Job) -> dict[str, Any]:
+    """Flow up to the folded accelerator and its RTL."""
+    with exclusive(job.out):
+        state = job.flow.run("hdl")
+    metrics = state.metrics
+    names = ("ii_cycles_ideal", "ii_cycles", "latency_cycles", "throughput_per_s", "clock_mhz")
+    return {
+        "build": job.config.name,
+        "part": job.config.compile.part,
+        **{name: metrics.value(name, "estimate") for name in names},
+        "totals": {n: metrics.value(n, "estimate") for n in ("lut", "ff", "bram18", "dsp")},
+        "layers": list(state.records["compile"].info["layers"]),
+        "fifo_depths": dict(state.records["hdl"].info["fifo_depths"]),
+        "compiled": str(state.file("compiled")),
+        "rtl": str(state.file("rtl")),
+    }
+
+
+def simulate(job: Job, waveform: range | None = None) -> tuple[dict[str, Any], State]:
+    """Flow up to BER at RTL. The checks come after, see `require_checks`."""
+    with exclusive(job.out):
+        state = job.flow.run("simulate")
+        body = dict(state.records["simulate"].info)
+        if state.has("baselines"):
+            body["curves"] = read_json(state.file("baselines")) or {}
+        if waveform is not None:
+            body["waveform"] = str(_waveform(job, state, waveform))
+    return body, state
+
+
+def _waveform(job: Job, state: State, frames: range) -> Path:
+    from fpga_builds.steps.simulate import write_waveform_of
+
+    return write_waveform_of(job.config, state, frames, job.out)
+
+
+def simulation_checks_of(job: Job, state: State, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The checks that a simulation must pass, as plain data."""
+    from fpga_builds.checks import simulation_checks
+
+    rules = job.config.checks.model_copy(update={"max_loss_db": None})
+    config = job.config.model_copy(update={"checks": rules})
+    checks = simulation_checks(config, state.metrics, disturbed=body["disturbed"])
+    return [check.to_json() for check in checks]
+
+
+def report(job: Job) -> dict[str, Any]:
+    """Write the report of what is there; nothing is run for it."""
+    from fpga_builds.report import make_report
+
+    with exclusive(job.out):
+        state = job.flow.present("report")
+        if not state.records:
+            raise ConfigError(
+                f"{job.out}: no results there to report",
+                hint=f"`phyfold run {job.config.name}` makes them",
+            )
+        return make_report(job.config, job.out, state)
+
+
+def require_checks(checks: list[dict[str, Any]], build: str) -> None:
+    """Raise CheckError if one failed."""
+    from fpga_builds.checks import Check
+
+    require([Check(**item) for item in checks], build)
+
+
+def run_all(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All steps and the report. Returns (simulation, report)."""
+    from fpga_builds.report import make_report
+
+    with exclusive(job.out):
+        flow = job.flow
+        state = flow.run(flow.steps[-1].name)
+        body = dict(state.records["simulate"].info)
+        if state.has("baselines"):
+            body["curves"] = read_json(state.file("baselines")) or {}
+        return body, make_report(job.config, job.out, state)

