@@ -20,7 +20,8 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from hls.ir import Accelerator, IntArray, Layer
+from hls.cycles import accelerator_cycles
+from hls.ir import Accelerator, IntArray
 from hls.sim.native import BatchOptions, Bytes, Status, StreamCounts
 from hls.sim.packing import pack, unpack
 from hls.sim.pool import WorkerPool
@@ -79,14 +80,14 @@ class SimResult:
     """Cycles from the first beat in to the last beat out of a frame that meets an empty
     accelerator and no disturbance."""
     cycles: int
-    """Simulated cycles in all, and the time they took [s], summed over processes."""
+    """Simulated cycles in all, and the CPU time they took [s], summed over processes."""
     seconds: float
     streams: Mapping[str, StreamCounts]
     """Counters per stream (largest high-water, sums of the rest); empty for the fast variant."""
 
     @property
     def sim_cycles_per_s(self) -> float:
-        """Simulation speed of one process."""
+        """Simulation speed of one core."""
         return self.cycles / self.seconds if self.seconds > 0 else 0.0
 
 
@@ -275,16 +276,10 @@ def default_segment(frames: int) -> int:
 def default_watchdog(accelerator: Accelerator) -> int:
     """Cycles without a beat at either border after which a design counts as stuck.
 
-    Four times the sum of what each layer needs for a frame, folded as it is.
+    Four times the latency that the cycle model gives, and of the interval.
     """
-    return max(MIN_WATCHDOG_CYCLES, 4 * sum(_work_cycles(la) for la in accelerator.layers))
-
-
-def _work_cycles(layer: Layer) -> int:
-    p = layer.params
-    if layer.kind in ("mvau", "mvau_sparse"):
-        return math.ceil(p["mat_w"] / p["simd"]) * math.ceil(p["mat_h"] / p["pe"])
-    return max((v for k, v in p.items() if k in ("channels", "in_elems", "out_elems")), default=1)
+    model = accelerator_cycles(accelerator)
+    return max(MIN_WATCHDOG_CYCLES, 4 * (model.latency_cycles + model.ii_cycles))
 
 
 def mean_ii(stamps: list[IntArray], latency_cycles: int) -> float | None:

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the streams of an accelerator are found in its stitched top module.
-
-The stitcher gives every stream the wires ``<stream>_tdata``, ``_tvalid`` and ``_tready`` on the
-side of its consumer and, if it has a FIFO, ``<stream>_in_tdata`` and so on on that of its producer.
-"""
+"""Where the streams of an accelerator are found in its Verilated top module."""
 
 from __future__ import annotations
 
@@ -11,6 +7,9 @@ from hls.ir import Accelerator, IntArray, Stream
 from hls.sim.native import Bytes
 from hls.sim.packing import unpack
 from hls.sim.worker import Probe
+from hls.stitch import StreamWires, stream_wires
+
+ENDS = ("tvalid", "tready")
 
 
 def ordered_streams(accelerator: Accelerator) -> tuple[Stream, ...]:
@@ -19,25 +18,33 @@ def ordered_streams(accelerator: Accelerator) -> tuple[Stream, ...]:
     return tuple(sorted(accelerator.streams, key=lambda s: order.get(s.producer or "", -1)))
 
 
-def probe_of(top_name: str, stream: Stream, capture_frames: int = 0) -> Probe:
-    """What to watch for ``stream``; keeps the beats of the first ``capture_frames`` frames."""
-    down = stream.name
-    up = f"{stream.name}_in" if stream.fifo_depth else stream.name
-    names = (f"{up}_tvalid", f"{up}_tready", f"{down}_tvalid", f"{down}_tready", f"{down}_tdata")
+def probes_of(
+    top_name: str, accelerator: Accelerator, capture_frames: int = 0
+) -> tuple[Probe, ...]:
+    """What to watch for every stream, from input to output.
+
+    Keeps the beats of the first ``capture_frames`` frames.
+    """
+    return tuple(
+        _probe(top_name, stream_wires(accelerator, stream.name), capture_frames)
+        for stream in ordered_streams(accelerator)
+    )
+
+
+def _probe(top_name: str, wires: StreamWires, capture_frames: int) -> Probe:
+    up, down, stream = wires.up, wires.down, wires.stream
     return Probe(
         stream=stream.name,
         scope=f"TOP.{top_name}",
-        wires=names,
+        wires=(*(f"{side}_{end}" for side in (up, down) for end in ENDS), f"{down}_tdata"),
         beat_bytes=stream.tdata_bytes,
         capture_beats=capture_frames * stream.beats_per_frame,
     )
 
 
-def probes_of(
-    top_name: str, accelerator: Accelerator, capture_frames: int = 0
-) -> tuple[Probe, ...]:
-    """`probe_of` for every stream, from input to output."""
-    return tuple(probe_of(top_name, s, capture_frames) for s in ordered_streams(accelerator))
+def fifo_scope(top_name: str, accelerator: Accelerator, stream: str) -> str:
+    """Verilator's scope of the phy_fifo in a stream."""
+    return f"TOP.{top_name}.{stream_wires(accelerator, stream).fifo}"
 
 
 def captured_codes(stream: Stream, beats: Bytes) -> IntArray:

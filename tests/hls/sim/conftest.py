@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hls.ir import Accelerator, Border, IntFormat, Stream
+from hls.ir import Accelerator, Border, IntFormat, Layer, Stream
 from hls.sim.verilate import SimBinary, Variant, build
 
 RTL = Path(__file__).with_name("rtl")
@@ -57,13 +57,17 @@ def toy_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Toy]:
         data = folder / "toy_table.dat"
         data.write_text("\n".join(f"{value:x}" for value in table) + "\n")
         fmt = IntFormat(BITS, signed=True)
-        names = (("s_axis", None, "first"), ("mid", "first", "second"), ("m_axis", "second", None))
+        names = (("in", None, "first"), ("mid", "first", "second"), ("out", "second", None))
         streams = tuple(Stream(n, p, c, fmt, ELEMS, BEATS) for n, p, c in names)
         borders = [
-            Border(name, (ELEMS * BEATS,), fmt, (1.0,), (0.0,), "codes")
-            for name in ("s_axis", "m_axis")
+            Border(name, (ELEMS * BEATS,), fmt, (1.0,), (0.0,), "codes") for name in ("in", "out")
         ]
-        accelerator = Accelerator("toy", (), streams, borders[0], borders[1], clock_mhz=100.0)
+        params = {"in_elems": ELEMS, "out_elems": ELEMS, "elem_bits": BITS}
+        layers = tuple(  # no kind of ours adds a table; these only fill the description
+            Layer(name, "dwc", "", (source,), (sink,), params)
+            for name, source, sink in (("first", "in", "mid"), ("second", "mid", "out"))
+        )
+        accelerator = Accelerator("toy", layers, streams, borders[0], borders[1], clock_mhz=100.0)
         return Toy(accelerator, Files("toy_top", (source,), (data,)), table)
 
     return make

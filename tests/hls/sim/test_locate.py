@@ -19,7 +19,7 @@ def _trace(toy, fault: str | None):
     """The toy's right values, except one value of stream ``fault`` and of what follows from it."""
 
     def trace(_: Accelerator, codes: np.ndarray) -> Mapping[str, np.ndarray]:
-        values = {"s_axis": codes.copy(), "mid": codes.copy(), "m_axis": toy.expected(codes)}
+        values = {"in": codes.copy(), "mid": codes.copy(), "out": toy.expected(codes)}
         for name in list(values)[list(values).index(fault) if fault else 3 :]:
             values[name][FRAME - 64, ELEMENT] += 1
         return values
@@ -29,7 +29,7 @@ def _trace(toy, fault: str | None):
 
 @pytest.mark.verilator
 @pytest.mark.parametrize(
-    ("stream", "layer"), [("mid", "first"), ("m_axis", "second"), ("s_axis", "input")]
+    ("stream", "layer"), [("mid", "first"), ("out", "second"), ("in", "input")]
 )
 def test_the_first_layer_that_differs_is_named(
     toy, tmp_path_factory: pytest.TempPathFactory, stream: str, layer: str
@@ -38,7 +38,7 @@ def test_the_first_layer_that_differs_is_named(
     codes = toy.codes(100)
     difference = locate(toy.files, toy.accelerator, codes, 75, build_dir, trace=_trace(toy, stream))
     assert difference is not None
-    right = toy.expected(codes) if stream == "m_axis" else codes
+    right = toy.expected(codes) if stream == "out" else codes
     value = int(right[FRAME, ELEMENT])
     assert (difference.frame, difference.layer, difference.stream) == (FRAME, layer, stream)
     assert (difference.element, difference.expected, difference.got) == (ELEMENT, value + 1, value)

@@ -28,7 +28,7 @@ def test_the_waveform_covers_the_frames_asked_for(toy, tmp_path: Path) -> None:
     )
     assert path == tmp_path / "wave.vcd"
     text = path.read_text()
-    assert "mid_tdata" in text
+    assert "s_mid_tdata" in text
     times = [int(line[1:]) for line in re.findall(r"^#\d+", text, flags=re.M)]
     cycles = (times[-1] - times[0]) / 10
     # two frames in, and the way out of the last
@@ -49,7 +49,7 @@ def test_fst_holds_the_same_signals(toy, tmp_path: Path) -> None:
     )
     assert path == tmp_path / "wave.fst"
     hierarchy = _fst_hierarchy(path.read_bytes())
-    for name in (b"toy_top", b"mid_tdata", b"hold_q", b"table_q"):
+    for name in (b"toy_top", b"s_mid_tdata", b"hold_q", b"table_q"):
         assert name in hierarchy
 
 

@@ -29,19 +29,28 @@ module toy_top #(
   logic [Bits-1:0] table_q[Beats*Elems];
   initial $readmemh("toy_table.dat", table_q);
 
-  logic [Width-1:0] mid_tdata;
-  logic mid_tvalid, mid_tready;
+  logic [Width-1:0] s_mid_tdata;
+  logic s_mid_tvalid, s_mid_tready;
   logic [31:0] hold_q, beat_q, count_q;
 
+  logic [Width-1:0] s_in_tdata, s_out_tdata;
+  logic s_in_tvalid, s_in_tready, s_out_tvalid, s_out_tready;
+  assign s_in_tdata    = s_axis_tdata;
+  assign s_in_tvalid   = s_axis_tvalid;
+  assign s_axis_tready = s_in_tready;
+  assign m_axis_tdata  = s_out_tdata;
+  assign m_axis_tvalid = s_out_tvalid;
+  assign s_out_tready  = m_axis_tready;
+
   // First stage: one register, which waits Hold cycles before it offers its beat.
-  assign s_axis_tready = hold_q == 0 && !(Break == 1 && count_q >= 10);
-  assign mid_tvalid    = hold_q == 1;
+  assign s_in_tready = hold_q == 0 && !(Break == 1 && count_q >= 10);
+  assign s_mid_tvalid    = hold_q == 1;
   always_ff @(posedge ap_clk) begin
     if (!ap_rst_n) hold_q <= 0;
-    else if (s_axis_tready && s_axis_tvalid) hold_q <= Hold + 1;
+    else if (s_in_tready && s_in_tvalid) hold_q <= Hold + 1;
     else if (hold_q > 1) hold_q <= hold_q - 1;
-    else if (mid_tvalid && mid_tready) hold_q <= 0;
-    if (s_axis_tready) mid_tdata <= s_axis_tdata;
+    else if (s_mid_tvalid && s_mid_tready) hold_q <= 0;
+    if (s_in_tready) s_mid_tdata <= s_in_tdata;
   end
 
   // Second stage: adds the table.
@@ -49,24 +58,24 @@ module toy_top #(
   always_comb begin
     sum = '0;
     for (int unsigned i = 0; i < Elems; i++) begin
-      sum[i*Bits +: Bits] = mid_tdata[i*Bits +: Bits] + table_q[(beat_q * Elems + i) % (Beats*Elems)];
+      sum[i*Bits +: Bits] = s_mid_tdata[i*Bits +: Bits] + table_q[(beat_q * Elems + i) % (Beats*Elems)];
     end
   end
-  assign mid_tready = !m_axis_tvalid || m_axis_tready;
+  assign s_mid_tready = !s_out_tvalid || s_out_tready;
   always_ff @(posedge ap_clk) begin
     if (!ap_rst_n) begin
-      m_axis_tvalid <= 1'b0;
+      s_out_tvalid <= 1'b0;
       beat_q        <= 0;
       count_q       <= 0;
     end else begin
-      if (mid_tready) m_axis_tvalid <= mid_tvalid || (Break == 3 && count_q == 12);
-      if (mid_tready && mid_tvalid) begin
+      if (s_mid_tready) s_out_tvalid <= s_mid_tvalid || (Break == 3 && count_q == 12);
+      if (s_mid_tready && s_mid_tvalid) begin
         beat_q  <= (beat_q + 1) % Beats;
         count_q <= count_q + 1;
       end
     end
-    if (mid_tready) m_axis_tdata <= sum;
-    else if (Break == 2 && count_q > 5) m_axis_tdata <= m_axis_tdata + 1'b1;
+    if (s_mid_tready) s_out_tdata <= sum;
+    else if (Break == 2 && count_q > 5) s_out_tdata <= s_out_tdata + 1'b1;
   end
 endmodule
 `default_nettype wire

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The smallest FIFO depths with which an accelerator keeps its full throughput.
+
+First the accelerator is simulated without any FIFO. If that reaches the bound that its slowest
+layer sets, nothing else is needed. Otherwise it is built once with a deep FIFO in every internal
+stream, whose depths are then lowered at run time, stream by stream, as far as the throughput
+allows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hls.cycles import accelerator_cycles
+from hls.ir import Accelerator, IntArray, Stream
+from hls.sim.engine import Simulator, flat_codes
+from hls.sim.streams import fifo_scope, ordered_streams
+from hls.sim.verilate import RtlFiles, Variant, build
+from models.errors import CheckError
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 1e-3
+"""Relative difference of two II that counts as none: means over a few dozen frames."""
+
+WriteRtlFn = Callable[[Accelerator, Path], RtlFiles]
+
+
+@dataclass(frozen=True)
+class FifoSizing:
+    """Depths found and what they give."""
+
+    depths: Mapping[str, int]
+    """Beats per internal stream; 0 is a wire."""
+    ii_cycles: float
+    """Measured with these depths."""
+    ideal_ii_cycles: float
+    """Measured with deep FIFOs, or the bound of the slowest layer where wires reach it."""
+    wires_ii_cycles: float | None
+    """Measured without any FIFO; None if the accelerator stands still then."""
+    simulations: int
+
+
+def size_fifos(
+    accelerator: Accelerator,
+    build_dir: Path,
+    *,
+    max_depth: int = 255,
+    write_rtl: WriteRtlFn | None = None,
+    seed: int = 0,
+) -> FifoSizing:
+    """Find the FIFO depths of the internal streams of ``accelerator`` by simulation.
+
+    max_depth: depth that counts as unlimited [beat]; a stream with longer frames gets two frames.
+    seed: of the random input frames.
+    Raises CheckError if the depths found do not keep the throughput once they are built in.
+    """
+    return _Search(accelerator, build_dir, max_depth, write_rtl or _stitch, seed).run()
+
+
+class _Search:
+    """State of one search."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        build_dir: Path,
+        max_depth: int,
+        write_rtl: WriteRtlFn,
+        seed: int,
+    ) -> None:
+        streams = ordered_streams(accelerator)
+        inner = [s for s in streams if s.producer is not None and s.consumer is not None]
+        self.deep = {s.name: max(max_depth, 2 * s.beats_per_frame) for s in inner}
+        self.inner: tuple[Stream, ...] = tuple(inner)
+        self.accelerator = accelerator
+        self.build_dir = build_dir
+        self.write_rtl = write_rtl
+        self.codes = random_codes(accelerator, 3 * len(accelerator.layers) + 16, seed)
+        self.simulations = 0
+
+    def run(self) -> FifoSizing:
+        """The whole search."""
+        wires = dict.fromkeys(self.deep, 0)
+        wires_ii = self._built_ii(wires)
+        bound = accelerator_cycles(self.accelerator).ii_cycles
+        if wires_ii is not None and wires_ii <= bound * (1 + TOLERANCE):
+            return FifoSizing(wires, wires_ii, bound, wires_ii, self.simulations)
+        depths, ideal = self._lower()
+        final = wires_ii if depths == wires else self._built_ii(depths)
+        if final is None or final > ideal * (1 + TOLERANCE):
+            raise CheckError(
+                f"{self.accelerator.name}: FIFO depths {depths} give II {final}, the search "
+                f"measured {ideal:g}: phy_fifo with a limit differs from one of that depth"
+            )
+        return FifoSizing(depths, final, ideal, wires_ii, self.simulations)
+
+    def _lower(self) -> tuple[dict[str, int], float]:
+        """Depths found with run-time limits, and the II with all FIFOs deep."""
+        accelerator = self.accelerator.with_fifo_depths(self.deep)
+        rtl = self.write_rtl(accelerator, self.build_dir / "limit")
+        folder = self.build_dir / "limit" / "sim"
+        binary = build(rtl, accelerator, folder, variant=Variant.LIMIT)
+        with Simulator(binary) as simulator:
+            ideal = self._limited_ii(simulator, self.deep)
+            if ideal is None:
+                raise CheckError(
+                    f"{accelerator.name}: stands still even with FIFOs of {self.deep} beats"
+                )
+            depths = dict(self.deep)
+            for stream in self.inner:
+                depths[stream.name] = self._smallest(simulator, depths, stream.name, ideal)
+                log.info("stream %s: depth %d", stream.name, depths[stream.name])
+        return depths, ideal
+
+    def _smallest(
+        self, simulator: Simulator, depths: Mapping[str, int], name: str, ideal: float
+    ) -> int:
+        """Smallest depth of stream ``name``, the others as in ``depths``, that keeps ``ideal``."""
+
+        def keeps(depth: int) -> bool:
+            ii = self._limited_ii(simulator, {**depths, name: depth})
+            return ii is not None and ii <= ideal * (1 + TOLERANCE)
+
+        low, high = 0, 1
+        if keeps(0):
+            return 0
+        while high < depths[name] and not keeps(high):
+            low, high = high, 2 * high
+        high = min(high, depths[name])
+        while high - low > 1:  # low does not keep the throughput, high does
+            middle = (low + high) // 2
+            low, high = (low, middle) if keeps(middle) else (middle, high)
+        return high
+
+    def _limited_ii(self, simulator: Simulator, depths: Mapping[str, int]) -> float | None:
+        top, accelerator = simulator.binary.top_name, simulator.accelerator
+        pokes = tuple(
+            (fifo_scope(top, accelerator, name), "limit_q", depth) for name, depth in depths.items()
+        )
+        return self._ii(simulator, pokes)
+
+    def _built_ii(self, depths: Mapping[str, int]) -> float | None:
+        """II of the accelerator with these depths built in."""
+        accelerator = self.accelerator.with_fifo_depths(depths)
+        name = "wires" if not any(depths.values()) else "sized"
+        rtl = self.write_rtl(accelerator, self.build_dir / name)
+        binary = build(rtl, accelerator, self.build_dir / name / "sim")
+        with Simulator(binary) as simulator:
+            return self._ii(simulator, ())
+
+    def _ii(self, simulator: Simulator, pokes: tuple[tuple[str, str, int], ...]) -> float | None:
+        """Measured II; None if the accelerator stands still."""
+        self.simulations += 1
+        try:
+            result = simulator.run(self.codes, segment_frames=len(self.codes), pokes=pokes)
+        except CheckError as error:
+            log.debug("%s", error)
+            return None
+        return result.ii_cycles
+
+
+def random_codes(accelerator: Accelerator, frames: int, seed: int) -> IntArray:
+    """Random input frames [frames, elements] over the whole input format."""
+    fmt = accelerator.input.fmt
+    shape = (frames, *accelerator.input.shape)
+    codes = np.random.default_rng(seed).integers(fmt.min, fmt.max, shape, endpoint=True)
+    return flat_codes(accelerator, codes).reshape(shape)
+
+
+def _stitch(accelerator: Accelerator, folder: Path) -> RtlFiles:
+    from hls import stitch
+
+    package: RtlFiles = stitch.write_rtl(accelerator, folder)
+    return package
