@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FIFO depths: a design that needs a known one, and stitched accelerators that need none."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hls.sim.fifo_sizing as sizing
+from hls.cycles import AcceleratorCycles
+from hls.ir import Accelerator, Border, IntFormat, Layer, Stream
+from hls.sim.engine import simulate
+from hls.sim.fifo_sizing import random_codes, size_fifos
+from hls.sim.verilate import Variant, build
+from hls.stitch import write_rtl
+from models.errors import CheckError
+
+sys.path.insert(0, str(Path(__file__).parent))
+from chains import Dense, chain
+
+pytestmark = pytest.mark.verilator
+
+BEATS = 16
+FMT = IntFormat(8, signed=True)
+KERNELS = Path(sizing.__file__).parents[1] / "rtl"
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a stitcher would hand over."""
+
+    top_name: str
+    sources: tuple[Path, ...]
+    data_files: tuple[Path, ...] = ()
+
+
+def _bursty() -> Accelerator:
+    params = {"in_elems": 1, "out_elems": 1, "elem_bits": 8}
+    ends = (("in", None, "burst"), ("mid", "burst", "steady"), ("out", "steady", None))
+    borders = [Border(n, (BEATS,), FMT, (1.0,), (0.0,), "codes") for n in ("in", "out")]
+    return Accelerator(
+        "bursty",
+        (
+            Layer("burst", "dwc", "", ("in",), ("mid",), params),
+            Layer("steady", "dwc", "", ("mid",), ("out",), params),
+        ),
+        tuple(Stream(n, p, c, FMT, 1, BEATS) for n, p, c in ends),
+        *borders,
+        clock_mhz=100.0,
+    )
+
+
+def _write(accelerator: Accelerator, folder: Path) -> Files:
+    depth = accelerator.stream("mid").fifo_depth
+    folder.mkdir(parents=True, exist_ok=True)
+    top = folder / "bursty_top.sv"
+    define = f"`define MID_DEPTH {depth}\n" if depth else ""
+    top.write_text(define + (Path(__file__).parent / "rtl" / "bursty_top.sv").read_text())
+    return Files("bursty_top", (KERNELS / "phy_pkg.sv", KERNELS / "phy_fifo.sv", top))
+
+
+def test_the_smallest_depth_that_keeps_the_throughput(tmp_path: Path) -> None:
+    accelerator = _bursty()
+    found = size_fifos(accelerator, tmp_path, write_rtl=_write, max_depth=40)
+    assert found.ideal_ii_cycles == 2 * BEATS
+    assert found.ii_cycles == 2 * BEATS
+    # through wires the burst goes at the pace of `steady`, and the rest comes on top
+    assert found.wires_ii_cycles is not None
+    assert found.wires_ii_cycles >= 3 * BEATS - 1
+    depth = found.depths["mid"]
+    assert BEATS // 2 - 2 <= depth <= BEATS // 2 + 1
+    # one less, built in and not as a limit, loses throughput
+    short = accelerator.with_fifo_depths({"mid": depth - 1})
+    binary = build(_write(short, tmp_path / "short"), short, tmp_path / "short")
+    result = simulate(binary, random_codes(short, 30, 1))
+    assert result.ii_cycles is not None
+    assert result.ii_cycles > 2 * BEATS * 1.001
+
+
+def test_high_water_is_the_fill_of_the_fifo(tmp_path: Path) -> None:
+    deep = _bursty().with_fifo_depths({"mid": 40})
+    binary = build(_write(deep, tmp_path), deep, tmp_path, variant=Variant.PROBE)
+    codes = random_codes(deep, 20, 1)
+    result = simulate(binary, codes)
+    np.testing.assert_array_equal(result.outputs, codes)
+    assert BEATS // 2 - 1 <= result.streams["mid"].high_water <= BEATS // 2 + 1
+    assert result.streams["mid"].beats == 20 * BEATS
+
+
+def test_depths_that_do_not_keep_their_promise_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizing._Search, "_lower", lambda _: ({"mid": 1}, 2.0 * BEATS))
+    with pytest.raises(CheckError, match=r"bursty: FIFO depths \{'mid': 1\} give II"):
+        size_fifos(_bursty(), tmp_path, write_rtl=_write)
+
+
+def test_our_kernels_need_no_fifo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accelerator = chain(12, [Dense(24, 4, 3), Dense(16, 2, 4), Dense(6, 3, 8)])
+    found = size_fifos(accelerator, tmp_path)
+    assert set(found.depths.values()) == {0}
+    assert found.simulations == 1
+    assert found.ii_cycles == found.ideal_ii_cycles == 48
+    # the search itself comes to the same, with every FIFO there and its limit at 0
+    low = AcceleratorCycles(ii_cycles=1, latency_cycles=1000, bottleneck="none")
+    monkeypatch.setattr(sizing, "accelerator_cycles", lambda _: low)
+    searched = size_fifos(accelerator, tmp_path, write_rtl=write_rtl, max_depth=30)
+    assert searched.depths == found.depths
+    assert searched.ii_cycles == 48
+    assert searched.simulations > 5
