@@ -60,8 +60,8 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """SHA-256 of the recipe's canonical JSON."""
-    return hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
+    """SHA-256 of the recipe's JSON without defaults: a new optional key leaves old hashes alone."""
+    return hashlib.sha256(recipe.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe) -> None:

@@ -135,6 +135,10 @@ class TrainConfig(Strict):
     ] = 0.9
     seed: Annotated[int, Field(ge=0)] = 1
     init: Annotated[str | None, Field(description="checkpoint to start from")] = None
+    teacher: Annotated[
+        str | None,
+        Field(description="checkpoint whose bit probabilities replace the sent bits in the loss"),
+    ] = None
 
     @model_validator(mode="after")
     def _ordered(self) -> TrainConfig:

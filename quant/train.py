@@ -62,7 +62,8 @@ class TrainOptions:
     threads: int | None = None
     log_every: int = 100
     save_every_s: float = 60.0
-    init_folder: Path | None = None
+    checkpoints: Path | None = None
+    """Folder in which ``init`` and ``teacher`` are looked up; default: the shipped checkpoints."""
     stop_after: int | None = None
     """Stop (saved) once this many steps are done; for tests and for time limits."""
 
@@ -121,8 +122,14 @@ class FrameSource:
 
 
 def detection_loss(outputs: Tensor, x: Tensor) -> Tensor:
-    """Mean binary cross-entropy [nat/bit] of one-hot outputs [n, 2K] for x [n, K] in {-1, +1}."""
-    return nn.functional.softplus(-x * pair_difference(outputs.float())).mean()
+    """Mean binary cross-entropy [nat/bit] of one-hot outputs [n, 2K] for x [n, K] in [-1, +1].
+
+    x is what was sent, or a teacher's expectation tanh(d/2) of it: both have the same minimum, but
+    the expectation is free of the noise of the single frame (Hinton, Vinyals, Dean 2015).
+    """
+    difference = pair_difference(outputs.float())
+    probability = (1.0 + x) / 2.0
+    return nn.functional.binary_cross_entropy_with_logits(difference, probability)
 
 
 def quick_ber(
@@ -166,6 +173,7 @@ class Trainer:
         self.network = (
             build_network(recipe, saved) if saved is not None else self._initial_network()
         ).to(self.device)
+        self.teacher = self._load(recipe.train.teacher).to(self.device) if recipe.train.teacher else None
         layers = list(self.network.layers)
         self.pruner = Pruner(layers, recipe.pruning) if recipe.pruning else None
         self.optimizers = self._make_optimizers()
@@ -176,8 +184,7 @@ class Trainer:
         train = self.recipe.train
         start = FullyCon(shape_of(self.recipe))
         if train.init is not None:
-            folder = self.options.init_folder or checkpoint_folder(train.init)
-            _, loaded = load_checkpoint(folder)
+            loaded = self._load(train.init)
             if loaded.shape != start.shape:
                 raise ConfigError(
                     f"train.init={train.init!r} has sizes {loaded.shape}, the recipe {start.shape}"
@@ -192,6 +199,10 @@ class Trainer:
             return start
         _, y = self.source.draw(4000)
         return calibrate(start, self.recipe.quant, y.cpu())
+
+    def _load(self, name: str) -> FullyCon | QuantFullyCon:
+        parent = self.options.checkpoints
+        return load_checkpoint(parent / name if parent else checkpoint_folder(name))[1]
 
     def _make_optimizers(self) -> list[torch.optim.Optimizer]:
         train = self.recipe.train
@@ -221,6 +232,9 @@ class Trainer:
         low = train.precision == "bfloat16" and self.step < train.exact_from * train.steps
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             outputs = self.network(y)
+            if self.teacher is not None:
+                with torch.no_grad():
+                    x = torch.tanh(pair_difference(self.teacher(y).float()) / 2.0)
         loss = detection_loss(outputs, x)
         loss.backward()
         for optimizer in self.optimizers:

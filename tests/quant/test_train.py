@@ -12,7 +12,15 @@ import torch
 from models.errors import CheckpointError, ConfigError
 from quant.checkpoint import load_checkpoint
 from quant.recipe import NetworkConfig, PruningConfig, QuantConfig, Recipe, TrainConfig
-from quant.train import FrameSource, TrainOptions, pick_device, quick_ber, system_of, train_recipe
+from quant.train import (
+    FrameSource,
+    TrainOptions,
+    detection_loss,
+    pick_device,
+    quick_ber,
+    system_of,
+    train_recipe,
+)
 
 SMALL = NetworkConfig(inputs=8, width=24, depth=2, bits=4)
 
@@ -93,10 +101,26 @@ def test_quantized_starts_from_the_float_network(tmp_path: Path) -> None:
     start = train_recipe(recipe(quantized=False), tmp_path / "float")
     job = recipe(steps=1)
     job = job.model_copy(update={"train": job.train.model_copy(update={"init": "float", "lr": 1e-9})})
-    options = TrainOptions(init_folder=tmp_path / "float")
+    options = TrainOptions(checkpoints=tmp_path)
     network = train_recipe(job, tmp_path / "quant", options)
     assert torch.allclose(network.layers[1].weight, start.layers[1].weight, atol=1e-6)
     assert load_checkpoint(tmp_path / "quant")[0] == job
+
+
+def test_student_learns_from_its_teacher(tmp_path: Path) -> None:
+    train_recipe(recipe(steps=400, quantized=False), tmp_path / "teacher")
+    job = recipe(steps=150)
+    update = {"init": "teacher", "teacher": "teacher", "lr": 0.005}
+    job = job.model_copy(update={"train": job.train.model_copy(update=update)})
+    network = train_recipe(job, tmp_path / "student", TrainOptions(checkpoints=tmp_path))
+    assert quick_ber(network, system_of(job.channel, 8, 4), 10.0) < 0.03
+
+
+def test_loss_of_sent_bits_is_the_softplus() -> None:
+    outputs = torch.randn(5, 8)
+    x = torch.randint(0, 2, (5, 4)).float() * 2 - 1
+    expected = torch.nn.functional.softplus(-x * (outputs[:, 0::2] - outputs[:, 1::2])).mean()
+    assert float(detection_loss(outputs, x)) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_projected_noise_has_the_variance_inside_the_column_space() -> None:
