@@ -22,7 +22,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -99,7 +99,7 @@ class SimBinary:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class BuildPlan:
     """One build, before it is done."""
 
     top_name: str
@@ -110,6 +110,9 @@ class _Plan:
     libs: tuple[str, ...] = ()
     includes: tuple[Path, ...] = ()
     config: str = ""
+    harness: Path = HARNESS
+    adapt: Callable[[Path], None] | None = None
+    """Called with the folder of the generated C++ before it is compiled."""
 
 
 def build(
@@ -125,15 +128,10 @@ def build(
     jobs: compilers at a time.
     Raises ToolMissingError (verilator, g++, make), ToolError with the log's tail, StorageError.
     """
-    plan = _plan(rtl, variant)
-    folder = out_dir / f"{variant.value}-{_key(plan)}"
+    plan = make_plan(rtl, variant)
+    folder = out_dir / f"{variant.value}-{plan_key(plan)}"
     started = time.monotonic()
-    with tools.storage_guard(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / "lock"):
-        fresh = not (folder / LIBRARY).is_file()
-        if fresh:
-            _build_library(plan, folder, jobs)
+    fresh = build_library(plan, folder, jobs)
     data_dir = rtl.data_files[0].parent if rtl.data_files else rtl.sources[0].parent
     return SimBinary(
         accelerator=accelerator,
@@ -145,7 +143,19 @@ def build(
     )
 
 
-def _plan(rtl: RtlFiles, variant: Variant) -> _Plan:
+def build_library(plan: BuildPlan, folder: Path, jobs: int = 2) -> bool:
+    """Build ``folder``/LIBRARY unless it is there; True if it was built."""
+    with tools.storage_guard(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder / "lock"):
+        fresh = not (folder / LIBRARY).is_file()
+        if fresh:
+            _build_library(plan, folder, jobs)
+    return fresh
+
+
+def make_plan(rtl: RtlFiles, variant: Variant) -> BuildPlan:
+    """What has to be done for a variant of a design."""
     flags: tuple[str, ...] = VERILATOR_FLAGS
     defines: tuple[str, ...] = ()
     runtime: tuple[str, ...] = ("verilated", "verilated_threads")
@@ -168,7 +178,8 @@ def _plan(rtl: RtlFiles, variant: Variant) -> _Plan:
         config = _probe_config(rtl.top_name, limit=variant is Variant.LIMIT)
     if variant is Variant.LIMIT:
         flags += ("-DPHY_FIFO_LIMIT",)
-    return _Plan(rtl.top_name, tuple(rtl.sources), flags, defines, runtime, libs, includes, config)
+    sources = tuple(rtl.sources)
+    return BuildPlan(rtl.top_name, sources, flags, defines, runtime, libs, includes, config)
 
 
 def _probe_config(top_name: str, *, limit: bool) -> str:
@@ -180,20 +191,20 @@ def _probe_config(top_name: str, *, limit: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _key(plan: _Plan) -> str:
+def plan_key(plan: BuildPlan) -> str:
     """Hash of everything that goes into the library."""
     digest = hashlib.sha256()
     words = [tools.verilator_version(), tools.compiler_version(), plan.top_name, plan.config]
     words += [*CXX_FLAGS, *RUNTIME_DEFINES, *plan.verilator_flags, *plan.defines, *plan.libs]
     for word in words:
         digest.update(word.encode() + b"\0")
-    for source in (HARNESS, *plan.sources):
+    for source in (plan.harness, *plan.sources):
         digest.update(source.name.encode() + b"\0")
         digest.update(hashlib.sha256(source.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 
-def _build_library(plan: _Plan, folder: Path, jobs: int) -> None:
+def _build_library(plan: BuildPlan, folder: Path, jobs: int) -> None:
     make, cxx = tools.find_tool("make"), tools.find_tool("g++")
     root = tools.verilator_root()
     runtime = _runtime(plan, make, cxx, root)
@@ -215,6 +226,8 @@ def _build_library(plan: _Plan, folder: Path, jobs: int) -> None:
     cpps = sorted(generated.glob("Vphy*.cpp"))
     if not cpps:
         raise ToolError(f"verilator wrote no C++ into {generated}", hint=f"see {build_log}")
+    if plan.adapt is not None:
+        plan.adapt(generated)
     with tools.storage_guard(folder):
         (folder / "Makefile").write_text(_makefile(plan, cpps, runtime, cxx, root))
     _make(make, folder, build_log, jobs)
@@ -233,14 +246,14 @@ def _make(make: Path, folder: Path, build_log: Path, jobs: int) -> None:
     )
 
 
-def _compile_flags(plan: _Plan, root: Path) -> str:
+def _compile_flags(plan: BuildPlan, root: Path) -> str:
     include = root / "include"
     words = [*CXX_FLAGS, *(f"-D{name}" for name in (*RUNTIME_DEFINES, *plan.defines))]
     words += [f"-I{path}" for path in plan.includes]
     return " ".join([*words, f"-I{include}", f"-I{include / 'vltstd'}"])
 
 
-def _makefile(plan: _Plan, cpps: Sequence[Path], runtime: Path, cxx: Path, root: Path) -> str:
+def _makefile(plan: BuildPlan, cpps: Sequence[Path], runtime: Path, cxx: Path, root: Path) -> str:
     objects = " ".join(f"cpp/{path.stem}.o" for path in cpps) + " cpp/harness.o"
     shared = " ".join(str(runtime / f"{name}.o") for name in plan.runtime)
     flags = f"-include {runtime / 'phy_pch.h'} {_compile_flags(plan, root)} -Icpp"
@@ -248,12 +261,12 @@ def _makefile(plan: _Plan, cpps: Sequence[Path], runtime: Path, cxx: Path, root:
         f"{LIBRARY}: {objects}\n"
         f"\t{cxx} -shared -pthread -Wl,-Bsymbolic -o $@.new $^ {shared} {' '.join(plan.libs)}\n"
         "\tmv $@.new $@\n"
-        f"cpp/harness.o: {HARNESS}\n\t{cxx} {flags} -c $< -o $@\n"
+        f"cpp/harness.o: {plan.harness}\n\t{cxx} {flags} -c $< -o $@\n"
         f"cpp/%.o: cpp/%.cpp\n\t{cxx} {flags} -c $< -o $@\n"
     )
 
 
-def _runtime(plan: _Plan, make: Path, cxx: Path, root: Path) -> Path:
+def _runtime(plan: BuildPlan, make: Path, cxx: Path, root: Path) -> Path:
     """Folder with Verilator's run time compiled for this plan, built at first use."""
     words = [tools.verilator_version(), tools.compiler_version(), str(cxx), str(root)]
     words += [_compile_flags(plan, root), *plan.runtime]
@@ -277,7 +290,7 @@ def _runtime(plan: _Plan, make: Path, cxx: Path, root: Path) -> Path:
     return folder
 
 
-def _build_runtime(plan: _Plan, work: Path, make: Path, cxx: Path, root: Path) -> None:
+def _build_runtime(plan: BuildPlan, work: Path, make: Path, cxx: Path, root: Path) -> None:
     flags = _compile_flags(plan, root)
     objects = " ".join(f"{name}.o" for name in plan.runtime)
     with tools.storage_guard(work):
