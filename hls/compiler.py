@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""QONNX in, accelerator out: the compiler's steps, each kept as a file and checked on golden frames.
+
+    00_qonnx  01_tidy  02_integer_weights  03_integer_activations  04_decision
+    05_finn  06_specialized  07_folded  ->  accelerator.json, parameters.npz
+
+After every step the model is executed on the golden inputs and compared with the QONNX execution of
+the original file: hard bits, or the integers behind the soft outputs. One difference stops the
+compilation with the step, frame and output named.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hls.compile_options import CompileOptions, FoldingTarget
+from hls.devices import device
+from hls.ir import Accelerator, Border
+from models.errors import CompileError, MismatchError, StorageError
+
+if TYPE_CHECKING:
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from hls.folding import Fold
+
+__all__ = ["CompileOptions", "FoldingTarget", "compile_model"]
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
+STEPS = (
+    "qonnx",
+    "tidy",
+    "integer_weights",
+    "integer_activations",
+    "decision",
+    "finn",
+    "specialized",
+    "folded",
+    "accelerator",
+)
+GOLDEN_FRAMES = 256
+
+
+def compile_model(
+    model_path: Path,
+    out_dir: Path,
+    options: CompileOptions | None = None,
+    progress: Progress | None = None,
+) -> Accelerator:
+    """Compile a QONNX file of dense layers to an accelerator.
+
+    Args:
+        model_path: QONNX with quantized weights, activations and input; batch size 1.
+        out_dir: where every intermediate model and the result are written; created.
+        options: what is asked for; the defaults give soft outputs and one frame in 1,000 cycles.
+        progress: called with (step, number of the step from 1, number of steps).
+
+    Raises:
+        CompileError: the model or the folding cannot be mapped; the message says why.
+        MismatchError: a step changed a result on the golden frames.
+    """
+    from hls.finn_env import setup_finn
+
+    options = options or CompileOptions()
+    if not model_path.is_file():
+        raise CompileError(f"{model_path}: no such file", hint="run `phyfold export` first")
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        for old in out_dir.glob("[0-9][0-9]_*.onnx"):
+            old.unlink()
+        setup_finn(out_dir / "finn")
+        return _Compilation(model_path, out_dir, options, progress).run()
+    except OSError as error:
+        raise StorageError(f"{out_dir}: cannot be written ({error})") from error
+
+
+@dataclass
+class _Golden:
+    """Frames, and what the original QONNX file makes of them."""
+
+    x: npt.NDArray[np.float32]
+    codes: npt.NDArray[np.int64]
+    float_output: npt.NDArray[np.float32]
+    output: npt.NDArray[np.int64]
+
+
+@dataclass
+class _Compilation:
+    model_path: Path
+    out_dir: Path
+    options: CompileOptions
+    progress: Progress | None
+    report: dict[str, Any] = field(default_factory=lambda: {"steps": []})
+    files: list[tuple[str, ModelWrapper]] = field(default_factory=list)
+
+    def run(self) -> Accelerator:
+        """All steps."""
+        from hls.passes.check_model import check_quantized
+        from hls.passes.decision import decide
+        from hls.passes.integer_input import input_border
+        from hls.passes.streamline import integer_activations_step, integer_weights_step
+        from hls.passes.tidy import tidy
+        from hls.passes.to_finn import to_finn
+        from hls.qonnx_exec import load_model
+
+        original = load_model(self.model_path)
+        self._keep("qonnx", original)
+        tidied = tidy(original)
+        check_quantized(tidied)
+        self._keep("tidy", tidied)
+        entry = input_border(tidied, "input")
+        weights = integer_weights_step(tidied)
+        self._keep("integer_weights", weights)
+        activations, ties = integer_activations_step(weights)
+        self._keep("integer_activations", activations)
+        decided = decide(activations, self.options.output, "output")
+        self._keep("decision", decided.model)
+        self._report_ties([*ties, *([decided.ties] if decided.ties else [])])
+        finn = to_finn(decided.model)
+        self._keep("finn", finn)
+        specialized = self._specialize(finn)
+        folded, folding, base = self._fold(specialized, (entry, decided.output))
+        golden = self._golden(original, entry, decided.output)
+        self._check_steps(golden, decided.output)
+        acc = self._extract(folded, (entry, decided.output))
+        self._check_accelerator(acc, golden)
+        self._write(acc, folding, folded)
+        return acc
+
+    def _keep(self, step: str, model: ModelWrapper) -> None:
+        """Write the model of a step; executed by `_check_steps`."""
+        number = STEPS.index(step)
+        path = self.out_dir / f"{number:02d}_{step}.onnx"
+        if step == "qonnx":
+            shutil.copyfile(self.model_path, path)
+        else:
+            model.save(str(path))
+        self.files.append((step, model))
+        if self.progress is not None:
+            self.progress(step, number + 1, len(STEPS))
+
+    def _specialize(self, finn: ModelWrapper) -> ModelWrapper:
+        from hls.passes.specialize import SpecializeToPhy
+        from hls.sparsity import BlockForm
+
+        o = self.options
+        form = BlockForm(o.sparse_block, o.sparse_nnz) if o.sparse_block and o.sparse_nnz else None
+        step = SpecializeToPhy(device(o.part), o.thresholds, o.sparse, form)
+        model = finn.transform(step)
+        self.report["layers"] = [asdict(c) for c in step.choices]
+        self._keep("specialized", model)
+        return model
+
+    def _fold(
+        self, model: ModelWrapper, borders: tuple[Border, Border]
+    ) -> tuple[ModelWrapper, dict[str, Fold], Accelerator]:
+        from hls.folding import load_folding, solve_cycles, solve_device, solve_latency
+        from hls.passes.fold import ApplyFolding, InsertWidthConverters
+
+        base = self._extract(model, borders)
+        target, part = self.options.folding, device(self.options.part)
+        if target.file is not None:
+            folding = load_folding(target.file, base)
+        elif target.device_fraction is not None:
+            folding = solve_device(base, part, target.device_fraction)
+        elif target.latency_cycles(self.options.clock_mhz) is not None:
+            from hls.cycles import accelerator_cycles
+
+            folding = solve_latency(
+                base,
+                target.latency_cycles(self.options.clock_mhz) or 0,
+                part,
+                lambda acc: accelerator_cycles(acc).latency_cycles,
+            )
+        else:
+            folding = solve_cycles(base, target.frame_cycles(self.options.clock_mhz), part)
+        folded = model.transform(ApplyFolding(folding)).transform(InsertWidthConverters())
+        self._keep("folded", folded)
+        return folded, folding, base
+
+    def _extract(self, model: ModelWrapper, borders: tuple[Border, Border]) -> Accelerator:
+        from hls.extract import extract
+
+        meta = {"source": self.model_path.name, "part": self.options.part}
+        return extract(model, self.options.name, borders, self.options.clock_mhz, meta)
+
+    def _golden(self, original: ModelWrapper, entry: Border, output: Border) -> _Golden:
+        from hls.qonnx_exec import run_qonnx
+
+        if self.options.golden_inputs is not None:
+            x = np.asarray(self.options.golden_inputs, dtype=np.float32)
+        else:
+            x = golden_frames(entry, GOLDEN_FRAMES)
+        shape = original.get_tensor_shape(original.graph.input[0].name)
+        try:
+            x = x.reshape(len(x), *shape[1:])
+        except ValueError as error:
+            raise CompileError(f"golden inputs {x.shape}: the model takes {shape}") from error
+        result = run_qonnx(original, x)
+        flat = x.reshape(len(x), -1)
+        codes = to_codes(entry, flat)
+        return _Golden(x, codes, result, decide_outputs(result, self.options.output, output))
+
+    def _check_steps(self, golden: _Golden, output: Border) -> None:
+        from hls.qonnx_exec import run_qonnx
+
+        for step, model in self.files:
+            integer = STEPS.index(step) >= STEPS.index("decision")
+            shape = model.get_tensor_shape(model.graph.input[0].name)
+            x = golden.codes.astype(np.float32) if integer else golden.x
+            result = run_qonnx(model, x.reshape(len(x), *shape[1:]))
+            entry: dict[str, Any] = {"step": step, "frames": len(x)}
+            if integer:
+                codes = np.rint(result).astype(np.int64)
+            else:
+                codes = decide_outputs(result, self.options.output, output)
+                difference = np.abs(result - golden.float_output).max(initial=0)
+                entry["largest_float_difference"] = float(difference)
+            self._compare(step, codes, golden.output)
+            self.report["steps"].append(entry)
+
+    def _check_accelerator(self, acc: Accelerator, golden: _Golden) -> None:
+        from hls.reference import run
+
+        result = run(acc, golden.codes.reshape(len(golden.codes), *acc.input.shape))
+        self._compare("accelerator", result, golden.output)
+        self.report["steps"].append({"step": "accelerator", "frames": len(result)})
+        if self.progress is not None:
+            self.progress("accelerator", len(STEPS), len(STEPS))
+
+    def _compare(
+        self, step: str, result: npt.NDArray[np.int64], golden: npt.NDArray[np.int64]
+    ) -> None:
+        if result.shape != golden.shape:
+            raise MismatchError(f"step {step}: output {result.shape}, QONNX gives {golden.shape}")
+        wrong = np.argwhere(result != golden)
+        if not len(wrong):
+            return
+        frame, output = (int(v) for v in wrong[0])
+        fragile = sum(t["fragile"] for t in self.report["ties"])
+        hint = "a pass is wrong: keep the output folder and report it"
+        if fragile:
+            hint = (
+                f"{fragile} thresholds lie within float32 rounding of a tie, where QONNX itself is "
+                "not exact: use power-of-two scales"
+            )
+        raise MismatchError(
+            f"step {step}: {len(wrong)} of {golden.size} outputs differ from QONNX; first: frame "
+            f"{frame}, output {output}: {result[frame, output]} instead of {golden[frame, output]}",
+            hint=hint,
+        )
+
+    def _report_ties(self, ties: list[Any]) -> None:
+        self.report["ties"] = [asdict(t) for t in ties]
+        fragile = sum(t.fragile for t in ties)
+        self.report["equality"] = {
+            "proven_for_all_inputs": fragile == 0,
+            "fragile_thresholds": fragile,
+            "thresholds": sum(t.thresholds for t in ties),
+        }
+        if fragile:
+            log.warning(
+                "%d thresholds lie within float32 rounding of a tie: QONNX execution may differ "
+                "from exact arithmetic there",
+                fragile,
+            )
+
+    def _write(
+        self, acc: Accelerator, folding: dict[str, Fold], folded: ModelWrapper
+    ) -> None:
+        from hls.estimates import estimate
+        from hls.folding import folding_json
+
+        acc.save(self.out_dir)
+        (self.out_dir / "folding.json").write_text(folding_json(folding))
+        body = estimate(acc, device(self.options.part), folded)
+        (self.out_dir / "estimates.json").write_text(json.dumps(body, indent=1) + "\n")
+        self.report["options"] = self.options.model_dump(mode="json", exclude={"golden_inputs"})
+        text = json.dumps(self.report, indent=1) + "\n"
+        (self.out_dir / "compile_report.json").write_text(text)
+
+
+def golden_frames(entry: Border, frames: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Frames that use the input's range: normal ones, uniform ones and the extremes."""
+    rng = np.random.default_rng(seed)
+    size = int(np.prod(entry.shape))
+    top = entry.scale[0] * max(abs(entry.fmt.min), entry.fmt.max)
+    normal = rng.normal(0.0, top / 4, (frames // 2, size))
+    uniform = rng.uniform(-top, top, (frames - frames // 2 - 2, size))
+    edges = np.stack([np.full(size, -top), np.full(size, top)])
+    return np.concatenate([normal, uniform, edges]).astype(np.float32)
+
+
+def to_codes(entry: Border, x: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """The ADC: clip(half_even(x / scale)) of x [n, elements], in float32 as QONNX does it."""
+    low = entry.fmt.min + (1 if entry.narrow else 0)
+    scaled = x / np.float32(entry.scale[0])
+    return np.rint(np.clip(scaled, low, entry.fmt.max)).astype(np.int64)
+
+
+def decide_outputs(
+    result: npt.NDArray[np.float32], kind: str, output: Border
+) -> npt.NDArray[np.int64]:
+    """Float outputs [n, out] -> bits, or the integers behind them."""
+    flat = result.reshape(len(result), -1)
+    if kind == "hard_pairs":
+        return (flat[:, 0::2] >= flat[:, 1::2]).astype(np.int64)
+    if kind == "sign":
+        return (flat >= 0).astype(np.int64)
+    codes = (flat.astype(np.float64) - np.array(output.offset)) / np.array(output.scale)
+    return np.rint(codes).astype(np.int64)

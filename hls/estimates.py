@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""estimates.json: cycles and resources of every layer before synthesis, FINN's beside ours."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from hls.costs import Cost, layer_cost, stream_cost
+from hls.cycles import accelerator_cycles, layer_cycles
+from hls.devices import Device
+from hls.ir import Accelerator, Layer
+
+if TYPE_CHECKING:
+    from qonnx.core.modelwrapper import ModelWrapper
+
+
+def estimate(acc: Accelerator, part: Device, model: ModelWrapper | None = None) -> dict[str, Any]:
+    """Cycles, LUT, FF, BRAM18 and DSP of every layer and of the whole.
+
+    Args:
+        model: the folded FINN graph; with it FINN's own estimates stand beside ours.
+    """
+    cycles = accelerator_cycles(acc)
+    total, layers = Cost(), []
+    finn = finn_estimates(model, part) if model is not None else {}
+    for layer in acc.layers:
+        cost = layer_cost(layer, part)
+        total += cost
+        beats = acc.stream(layer.inputs[0]).beats_per_frame
+        layers.append(
+            {
+                "name": layer.name,
+                "node": layer.source,
+                "kind": layer.kind,
+                "ii_cycles": layer_cycles(layer, beats).ii,
+                **asdict(cost),
+                **multipliers(layer),
+                "finn": finn.get(layer.source),
+            }
+        )
+    for stream in acc.streams:
+        total += stream_cost(stream, part)
+    return {
+        "part": part.name,
+        "clock_mhz": acc.clock_mhz,
+        "ii_cycles": cycles.ii_cycles,
+        "latency_cycles": cycles.latency_cycles,
+        "bottleneck": cycles.bottleneck,
+        "frames_per_s": acc.clock_mhz * 1e6 / cycles.ii_cycles,
+        "latency_us": cycles.latency_cycles / acc.clock_mhz,
+        "totals": asdict(total),
+        "utilisation": {
+            key: value / getattr(part, key) for key, value in asdict(total).items()
+        },
+        "layers": layers,
+    }
+
+
+def multipliers(layer: Layer) -> dict[str, int]:
+    """Multipliers and weight memory of a matrix layer; nothing for others."""
+    p = layer.params
+    if layer.kind == "mvau":
+        bits = p["mat_w"] * p["mat_h"] * p["weight_bits"]
+        return {"multipliers": p["pe"] * p["simd"], "weight_memory_bits": bits}
+    if layer.kind == "mvau_sparse":
+        index_bits = max(1, (p["block"] - 1).bit_length())
+        kept = p["mat_w"] // p["block"] * p["nnz"] * p["mat_h"]
+        return {
+            "multipliers": p["pe"] * p["simd"] // p["block"] * p["nnz"],
+            "weight_memory_bits": kept * (p["weight_bits"] + index_bits),
+        }
+    return {}
+
+
+def finn_estimates(model: ModelWrapper, part: Device) -> dict[str, dict[str, Any]]:
+    """What FINN's own classes estimate for the same folding, by node name.
+
+    FINN answers 0 where it has no model; that is kept as null with the reason. The part is FINN's
+    default for AMD devices, since it knows no others.
+    """
+    from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
+    from qonnx.custom_op.registry import getCustomOp
+
+    result = {}
+    for node in model.graph.node:
+        op = getCustomOp(node)
+        lut = bram = None
+        if isinstance(op, MVAU):
+            bram = MVAU.bram_estimation(op, "xc7z020clg400-1")
+        result[node.name] = {
+            "cycles": int(op.get_exp_cycles()),
+            "lut": lut,
+            "lut_reason": "FINN has no LUT model of an RTL layer: it answers 0",
+            "bram18": bram,
+        }
+    return result

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FINN nodes for the kernels of ``hls/rtl``.
+
+Each is FINN's own abstract layer with FINN's RTL back end: shapes, streams, folding attributes and
+numpy execution are FINN's; cycles, resources and HDL are ours. Import it after `setup_finn` only.
+FINN looks a node up by its class name, hence the names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
+from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
+from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from finn.custom_op.fpgadataflow.streamingdatawidthconverter import StreamingDataWidthConverter
+from finn.custom_op.fpgadataflow.thresholding import Thresholding
+
+from hls.costs import Cost, kind_cost
+from hls.devices import device
+from hls.finn_ops import hdl
+from hls.finn_ops.params import (
+    dwc_params,
+    mvau_params,
+    requant_params,
+    sparse_params,
+    thresholding_params,
+)
+
+
+class PhyLayer(RTLBackend):
+    """What all our nodes share: estimates from the cost model, HDL from the kernels."""
+
+    ir_kind = ""
+
+    def ir_params(self) -> dict[str, int]:
+        """Integer parameters of the `hls.ir.Layer`."""
+        raise NotImplementedError
+
+    def ir_arrays(self, model: Any) -> dict[str, np.ndarray]:
+        """Arrays of the `hls.ir.Layer`, int64."""
+        return {}
+
+    def phy_cost(self, fpgapart: str) -> Cost:
+        """Cost on a part; raises for an unknown part or kind."""
+        return kind_cost(self.ir_kind, self.ir_params(), device(fpgapart), self.onnx_node.name)
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        """LUTs of the cost model."""
+        return self.phy_cost(fpgapart).lut
+
+    def bram_estimation(self, fpgapart: str) -> int:
+        """18 kbit block RAMs of the cost model."""
+        return self.phy_cost(fpgapart).bram18
+
+    def dsp_estimation(self, fpgapart: str) -> int:
+        """DSP blocks of the cost model."""
+        return self.phy_cost(fpgapart).dsp
+
+    def uram_estimation(self, fpgapart: str) -> int:
+        """No kernel uses UltraRAM."""
+        return 0
+
+    def bram_efficiency_estimation(self, fpgapart: str) -> float:
+        """Not estimated: FINN's neutral value."""
+        return 1.0
+
+    def uram_efficiency_estimation(self, fpgapart: str) -> float:
+        """Not estimated: FINN's neutral value."""
+        return 1.0
+
+    def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
+        """Kernel, memory files and a wrapper with FINN's port names."""
+        hdl.generate(self, model, clk)
+
+    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
+        """Sources, packages first."""
+        return hdl.sources(self, abspath)
+
+    def code_generation_ipi(self) -> list[str]:
+        """Tcl for Vivado's IP integrator."""
+        return hdl.ipi_commands(self)
+
+    def _execute(self, base: type[HWCustomOp], context: Any, graph: Any) -> None:
+        if self.get_nodeattr("exec_mode") == "rtlsim":
+            RTLBackend.execute_node(self, context, graph)
+        else:
+            base.execute_node(self, context, graph)
+
+
+class MVAU_phy(MVAU, PhyLayer):  # noqa: N801
+    """Dense matrix-vector unit, kernel phy_mvau."""
+
+    ir_kind = "mvau"
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """FINN's attributes of an MVAU in RTL."""
+        return {**MVAU.get_nodeattr_types(self), **RTLBackend.get_nodeattr_types(self)}
+
+    def ir_params(self) -> dict[str, int]:
+        """See `hls.ir`."""
+        return mvau_params(self)
+
+    def ir_arrays(self, model: Any) -> dict[str, np.ndarray]:
+        """Weights [MatH, MatW]."""
+        weights = model.get_initializer(self.onnx_node.input[1])
+        return {"weights": np.rint(weights.astype(np.float64)).astype(np.int64).T.copy()}
+
+    def execute_node(self, context: Any, graph: Any) -> None:
+        """Numpy, or the RTL where exec_mode asks for it."""
+        self._execute(MVAU, context, graph)
+
+    lut_estimation = PhyLayer.lut_estimation
+    bram_estimation = PhyLayer.bram_estimation
+    dsp_estimation = PhyLayer.dsp_estimation
+    uram_estimation = PhyLayer.uram_estimation
+    bram_efficiency_estimation = PhyLayer.bram_efficiency_estimation
+    uram_efficiency_estimation = PhyLayer.uram_efficiency_estimation
+    code_generation_ipi = PhyLayer.code_generation_ipi
+
+
+class SparseMVAU_phy(MVAU_phy):  # noqa: N801
+    """Matrix-vector unit for block-balanced sparse weights, kernel phy_mvau_sparse."""
+
+    ir_kind = "mvau_sparse"
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """An MVAU's, and the block form: at most ``nnz`` non-zeros in ``block`` columns."""
+        return {
+            **super().get_nodeattr_types(),
+            "block": ("i", True, 0),
+            "nnz": ("i", True, 0),
+        }
+
+    def ir_params(self) -> dict[str, int]:
+        """See `hls.ir`."""
+        return sparse_params(self)
+
+
+class Thresholding_phy(Thresholding, PhyLayer):  # noqa: N801
+    """Thresholds by binary search, kernel phy_thresholding."""
+
+    ir_kind = "thresholding"
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """FINN's attributes of a Thresholding in RTL."""
+        return {**Thresholding.get_nodeattr_types(self), **RTLBackend.get_nodeattr_types(self)}
+
+    def ir_params(self) -> dict[str, int]:
+        """See `hls.ir`."""
+        return thresholding_params(self)
+
+    def ir_arrays(self, model: Any) -> dict[str, np.ndarray]:
+        """Thresholds [channels, steps]."""
+        table = model.get_initializer(self.onnx_node.input[1]).astype(np.float64)
+        shape = (self.get_nodeattr("NumChannels"), table.shape[1])
+        return {"thresholds": np.rint(np.broadcast_to(table, shape)).astype(np.int64)}
+
+    def execute_node(self, context: Any, graph: Any) -> None:
+        """Numpy, or the RTL where exec_mode asks for it."""
+        self._execute(Thresholding, context, graph)
+
+
+class Requant_phy(Thresholding_phy):  # noqa: N801
+    """y = clip(half_even((x mul + add) / 2^shift)), kernel phy_requant; inputs x, mul, add."""
+
+    ir_kind = "requant"
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """A thresholding's, and those of the arithmetic."""
+        return {
+            **super().get_nodeattr_types(),
+            "shift": ("i", True, 0),
+            "mulBits": ("i", True, 0),
+            "addBits": ("i", True, 0),
+            "outMin": ("i", True, 0),
+            "outMax": ("i", True, 0),
+        }
+
+    def ir_params(self) -> dict[str, int]:
+        """See `hls.ir`."""
+        return requant_params(self)
+
+    def ir_arrays(self, model: Any) -> dict[str, np.ndarray]:
+        """``mul`` and ``add`` [channels]."""
+        _, mul, add = self.onnx_node.input
+        return {
+            key: np.rint(model.get_initializer(name).astype(np.float64)).astype(np.int64)
+            for key, name in (("mul", mul), ("add", add))
+        }
+
+    def minimize_weight_bit_width(self, model: Any, datatype_only: bool = False) -> None:
+        """Nothing to minimize: the widths are those of mul and add."""
+
+    def execute_node(self, context: Any, graph: Any) -> None:
+        """Integer arithmetic in numpy, or the RTL where exec_mode asks for it."""
+        if self.get_nodeattr("exec_mode") == "rtlsim":
+            RTLBackend.execute_node(self, context, graph)
+            return
+        from hls.reference import half_even_shift
+
+        x, mul, add = (np.rint(context[n]).astype(np.int64) for n in self.onnx_node.input)
+        y = half_even_shift(x * mul + add, self.get_nodeattr("shift"))
+        y = np.clip(y, self.get_nodeattr("outMin"), self.get_nodeattr("outMax"))
+        context[self.onnx_node.output[0]] = y.astype(np.float32)
+
+
+class StreamingDataWidthConverter_phy(StreamingDataWidthConverter, PhyLayer):  # noqa: N801
+    """Stream width converter, kernel phy_dwc."""
+
+    ir_kind = "dwc"
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """FINN's attributes of a width converter in RTL."""
+        return {
+            **StreamingDataWidthConverter.get_nodeattr_types(self),
+            **RTLBackend.get_nodeattr_types(self),
+        }
+
+    def ir_params(self) -> dict[str, int]:
+        """See `hls.ir`."""
+        return dwc_params(self)
+
+    def get_exp_cycles(self) -> int:
+        """Beats of the narrower side."""
+        return int(
+            max(
+                np.prod(self.get_folded_input_shape()[:-1]),
+                np.prod(self.get_folded_output_shape()[:-1]),
+            )
+        )
+
+    def execute_node(self, context: Any, graph: Any) -> None:
+        """The elements pass unchanged."""
+        self._execute(StreamingDataWidthConverter, context, graph)
+
+    lut_estimation = PhyLayer.lut_estimation
+
+
+LAYERS = (
+    MVAU_phy,
+    SparseMVAU_phy,
+    Thresholding_phy,
+    Requant_phy,
+    StreamingDataWidthConverter_phy,
+)

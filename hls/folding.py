@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folding: how many rows (PE) and columns (SIMD) of each layer are computed per cycle.
+
+A matrix layer takes (mat_h / pe) * (mat_w / simd) cycles a frame with pe * simd multipliers. For a
+target interval every layer gets the fewest multipliers that meet it; among equally small choices
+the streams decide: equal widths need no converter, integer ratios one, others two. Folding files
+are FINN's: {"<node>": {"PE": 4, "SIMD": 10}, ...}.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import gcd
+from pathlib import Path
+
+from hls.costs import Cost, accelerator_cost, kind_cost
+from hls.devices import Device
+from hls.extract import connect, input_elements, output_elements, outputs_of
+from hls.ir import Accelerator, Layer
+from hls.sparsity import divisors
+from models.errors import CompileError
+
+MATRIX = ("mvau", "mvau_sparse")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """PE and, for a matrix layer, SIMD."""
+
+    pe: int
+    simd: int | None = None
+
+
+Folding = Mapping[str, Fold]
+"""By FINN node name (`Layer.source`)."""
+
+
+def lanes(layer: Layer, fold: Fold) -> int:
+    """Multipliers of a matrix layer."""
+    p = layer.params
+    simd = fold.simd or 1
+    if layer.kind == "mvau_sparse":
+        return fold.pe * (simd // p["block"]) * p["nnz"]
+    return fold.pe * simd
+
+
+def cycles(layer: Layer, fold: Fold) -> int:
+    """Cycles per frame."""
+    p = layer.params
+    if layer.kind in MATRIX:
+        return p["mat_w"] // (fold.simd or 1) * (p["mat_h"] // fold.pe)
+    return p["channels"] // fold.pe
+
+
+def choices(layer: Layer) -> list[Fold]:
+    """Every legal folding of a layer."""
+    p = layer.params
+    if layer.kind not in MATRIX:
+        return [Fold(d) for d in divisors(p["channels"])]
+    step = p.get("block", 1)
+    simds = [d for d in divisors(p["mat_w"]) if d % step == 0]
+    return [Fold(pe, simd) for pe in divisors(p["mat_h"]) for simd in simds]
+
+
+def apply_folding(acc: Accelerator, folding: Folding) -> Accelerator:
+    """``acc`` with other PE and SIMD, and width converters where streams differ.
+
+    Converters that ``acc`` already has are dropped first.
+    """
+    layers: list[Layer] = []
+    elements = 1
+    for size in acc.input.shape:
+        elements *= size
+    count = 0
+    for layer in acc.layers:
+        if layer.kind == "dwc":
+            continue
+        folded = fold_layer(layer, folding[layer.source])
+        if layers:
+            bits = _bits(layers)
+            for a, b in width_chain(output_elements(layers[-1]), input_elements(folded)):
+                params = {"in_elems": a, "out_elems": b, "elem_bits": bits}
+                source = f"StreamingDataWidthConverter_phy_{count}"
+                layers.append(Layer(f"dwc{count}", "dwc", source, (), (), params))
+                count += 1
+        layers.append(folded)
+        elements = outputs_of(folded, elements)
+    return connect(acc.name, layers, (acc.input, acc.output), acc.clock_mhz, acc.meta)
+
+
+def _bits(layers: list[Layer]) -> int:
+    p = next(la for la in reversed(layers) if la.kind != "dwc").params
+    return p["acc_bits"] if "acc_bits" in p else p["out_bits"]
+
+
+def fold_layer(layer: Layer, fold: Fold) -> Layer:
+    """The layer with that folding, checked."""
+    check_fold(layer, fold)
+    params = {**layer.params, "pe": fold.pe}
+    if layer.kind in MATRIX:
+        params["simd"] = fold.simd or 1
+    return replace(layer, params=params)
+
+
+def width_chain(producer: int, consumer: int) -> list[tuple[int, int]]:
+    """Width converters (in, out) from one number of elements a beat to another."""
+    if producer == consumer:
+        return []
+    if producer % consumer == 0 or consumer % producer == 0:
+        return [(producer, consumer)]
+    middle = gcd(producer, consumer)
+    return [(producer, middle), (middle, consumer)]
+
+
+def check_fold(layer: Layer, fold: Fold) -> None:
+    """Raise a `CompileError` with the legal choices if PE or SIMD does not divide."""
+    p, name = layer.params, layer.source
+    rows = "mat_h" if layer.kind in MATRIX else "channels"
+    if fold.pe < 1 or p[rows] % fold.pe:
+        raise CompileError(
+            f"{name}: PE={fold.pe} must divide {rows}={p[rows]}; choices: {divisors(p[rows])}"
+        )
+    if layer.kind not in MATRIX:
+        if fold.simd is not None:
+            raise CompileError(f"{name}: SIMD={fold.simd} given, but this layer has PE only")
+        return
+    step, simd = p.get("block", 1), fold.simd
+    legal = [d for d in divisors(p["mat_w"]) if d % step == 0]
+    if simd is None:
+        raise CompileError(f"{name}: SIMD is missing; choices: {legal}")
+    if simd not in legal:
+        rule = f"must divide mat_w={p['mat_w']}"
+        rule += f" and be a multiple of the block {step}" if step > 1 else ""
+        raise CompileError(f"{name}: SIMD={simd} {rule}; choices: {legal}")
+
+
+def solve_cycles(acc: Accelerator, target_cycles: int, part: Device) -> dict[str, Fold]:
+    """The smallest folding that takes at most ``target_cycles`` per frame.
+
+    Raises:
+        CompileError: not even the full parallel design is fast enough.
+    """
+    layers = [la for la in acc.layers if la.kind != "dwc"]
+    best: dict[Fold, tuple[tuple[int, int], list[Fold]]] = {}
+    for position, layer in enumerate(layers):
+        options = _smallest(layer, target_cycles)
+        previous = layers[position - 1] if position else None
+        best = _extend(best, previous, layer, options, target_cycles, part)
+    score, path = min(best.values(), key=lambda item: item[0])
+    del score
+    return {layer.source: fold for layer, fold in zip(layers, path, strict=True)}
+
+
+def _smallest(layer: Layer, target: int) -> list[Fold]:
+    """Foldings within the target; of a matrix layer those with the fewest multipliers."""
+    legal = [f for f in choices(layer) if cycles(layer, f) <= target]
+    if not legal:
+        raise CompileError(
+            f"{layer.source}: no folding takes {target} cycles a frame; the fastest takes "
+            f"{min(cycles(layer, f) for f in choices(layer))}",
+            hint="ask for fewer frames per second or a faster clock",
+        )
+    if layer.kind not in MATRIX:
+        return legal
+    fewest = min(lanes(layer, f) for f in legal)
+    return [f for f in legal if lanes(layer, f) == fewest]
+
+
+def _extend(
+    best: dict[Fold, tuple[tuple[int, int], list[Fold]]],
+    previous: Layer | None,
+    layer: Layer,
+    options: list[Fold],
+    target: int,
+    part: Device,
+) -> dict[Fold, tuple[tuple[int, int], list[Fold]]]:
+    """One step of dynamic programming: the best way to each option of ``layer``."""
+    result: dict[Fold, tuple[tuple[int, int], list[Fold]]] = {}
+    for fold in options:
+        own = _weight(kind_cost(layer.kind, fold_layer(layer, fold).params, part), part)
+        if previous is None:
+            result[fold] = ((0, own), [fold])
+            continue
+        ways = []
+        for before, (score, path) in best.items():
+            link = _link(previous, before, layer, fold, target, part)
+            if link is not None:
+                ways.append(((score[0] + link[0], score[1] + own + link[1]), [*path, fold]))
+        if ways:
+            result[fold] = min(ways, key=lambda item: item[0])
+    if not result:
+        raise CompileError(
+            f"no stream width joins {previous and previous.source} and {layer.source} at {target} "
+            "cycles a frame",
+            hint="ask for a somewhat higher or lower rate",
+        )
+    return result
+
+
+def _link(
+    before: Layer, fold_before: Fold, layer: Layer, fold: Fold, target: int, part: Device
+) -> tuple[int, int] | None:
+    """(converters beyond one, LUTs) between two layers; None if too slow."""
+    width_in = fold_before.pe
+    width_out = fold.simd if layer.kind in MATRIX else fold.pe
+    chain = width_chain(width_in, width_out or 1)
+    elements = layer.params["mat_w" if layer.kind in MATRIX else "channels"]
+    if any(elements // min(a, b) > target for a, b in chain):
+        return None
+    bits = _bits([before])
+    cost = Cost()
+    for a, b in chain:
+        cost += kind_cost("dwc", {"in_elems": a, "out_elems": b, "elem_bits": bits}, part)
+    return max(len(chain) - 1, 0), _weight(cost, part)
+
+
+def _weight(cost: Cost, part: Device) -> int:
+    return round(cost.lut + cost.ff / 2 + cost.bram18 * part.lut / part.bram18)
+
+
+def reachable_cycles(acc: Accelerator) -> list[int]:
+    """Every interval that some layer can be folded to, ascending, from the fastest design on."""
+    matrix = [la for la in acc.layers if la.kind in MATRIX]
+    fastest = max(min(cycles(la, f) for f in choices(la)) for la in matrix)
+    values = {cycles(la, f) for la in matrix for f in choices(la)}
+    return sorted(v for v in values if v >= fastest)
+
+
+def solve_device(acc: Accelerator, part: Device, fraction: float) -> dict[str, Fold]:
+    """The fastest folding whose estimate fits ``fraction`` of the device."""
+
+    def fits(target: int) -> bool:
+        cost = accelerator_cost(apply_folding(acc, solve(target)), part)
+        return cost.fits(part, fraction)
+
+    solve = lru_cache(maxsize=None)(lambda target: solve_cycles(acc, target, part))
+    targets = reachable_cycles(acc)
+    if not fits(targets[-1]):
+        need = accelerator_cost(apply_folding(acc, solve(targets[-1])), part)
+        raise CompileError(
+            f"the slowest design needs {need.lut} LUT and {need.bram18} BRAM18: more than "
+            f"{fraction:.0%} of {part.name} ({part.lut} LUT, {part.bram18} BRAM18)",
+            hint="choose a larger device, fewer bits or a smaller network",
+        )
+    return solve(_first(targets, fits))
+
+
+def solve_latency(
+    acc: Accelerator, target_cycles: int, part: Device, latency: Callable[[Accelerator], int]
+) -> dict[str, Fold]:
+    """The smallest folding whose modelled latency is at most ``target_cycles``.
+
+    Args:
+        latency: cycle model of an accelerator, first beat in to last beat out.
+    """
+    targets = reachable_cycles(acc)[::-1]
+    for target in targets:
+        folding = solve_cycles(acc, target, part)
+        if latency(apply_folding(acc, folding)) <= target_cycles:
+            return folding
+    fastest = latency(apply_folding(acc, solve_cycles(acc, targets[-1], part)))
+    raise CompileError(
+        f"no folding has a latency of {target_cycles} cycles; the fastest design takes {fastest}",
+        hint="allow more latency or a faster clock",
+    )
+
+
+def _first(targets: list[int], holds: Callable[[int], bool]) -> int:
+    """First target for which ``holds``, which is true from some target on."""
+    low, high = 0, len(targets) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(targets[middle]) else (middle + 1, high)
+    return targets[low]
+
+
+def load_folding(path: Path, acc: Accelerator) -> dict[str, Fold]:
+    """Read and check a hand-written folding file for the layers of ``acc``."""
+    try:
+        body = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CompileError(f"{path}: not a readable folding file ({error})") from error
+    if not isinstance(body, dict):
+        raise CompileError(f"{path}: a folding file is a JSON object of nodes")
+    layers = {la.source: la for la in acc.layers if la.kind != "dwc"}
+    unknown = sorted(set(body) - set(layers) - {"Defaults"})
+    if unknown:
+        raise CompileError(f"{path}: unknown node {unknown[0]!r}; nodes: {', '.join(layers)}")
+    missing = [name for name in layers if name not in body]
+    if missing:
+        raise CompileError(f"{path}: node {missing[0]!r} is missing; nodes: {', '.join(layers)}")
+    return {name: _entry(path, layer, body[name]) for name, layer in layers.items()}
+
+
+def _entry(path: Path, layer: Layer, entry: object) -> Fold:
+    if not isinstance(entry, dict) or "PE" not in entry or set(entry) - {"PE", "SIMD"}:
+        raise CompileError(f"{path}: {layer.source}: {entry!r} must be {{'PE': n, 'SIMD': m}}")
+    values = {key: entry[key] for key in entry}
+    for key, value in values.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise CompileError(f"{path}: {layer.source}: {key}={value!r} must be an integer")
+    fold = Fold(values["PE"], values.get("SIMD"))
+    check_fold(layer, fold)
+    return fold
+
+
+def folding_json(folding: Folding) -> str:
+    """The text of a folding file."""
+    body = {
+        name: {"PE": f.pe} if f.simd is None else {"PE": f.pe, "SIMD": f.simd}
+        for name, f in folding.items()
+    }
+    return json.dumps({"Defaults": {}, **body}, indent=1) + "\n"

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nodes between an integer tensor and a point behind it, as one exact map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from onnx import NodeProto
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.base import Transformation
+
+from hls.ir import IntFormat
+from hls.passes.graph import QUANT_OPS, attribute, constant, dynamic_input, label, need_constant
+from hls.passes.monotone import MonotoneMap
+from hls.passes.quantizer import smallest_format
+from hls.passes.thresholds import accumulator_range
+from models.errors import CompileError
+
+
+@dataclass(frozen=True)
+class Chain:
+    """``nodes`` lead from the integer tensor ``source`` [1, channels] to another tensor."""
+
+    source: str
+    producer: NodeProto | None
+    nodes: tuple[NodeProto, ...]
+    exact: MonotoneMap
+
+
+def chain_before(model: ModelWrapper, name: str) -> Chain:
+    """Walk from tensor ``name`` back to the nearest integer tensor."""
+    nodes: list[NodeProto] = []
+    target = name
+    while not model.get_tensor_datatype(name).is_integer():
+        node = model.find_producer(name)
+        if node is None or node.op_type in (*QUANT_OPS, "MatMul"):
+            where = "the input of the network" if node is None else label(node)
+            raise CompileError(
+                f"between {where} and tensor {target!r} there is no integer tensor",
+                hint="every layer needs quantized weights and a quantized input",
+            )
+        nodes.append(node)
+        name = dynamic_input(model, node)[1]
+    nodes.reverse()
+    channels = int(model.get_tensor_shape(name)[-1])
+    exact = MonotoneMap.identity(channels)
+    for node in nodes:
+        exact = _apply(model, node, exact)
+    return Chain(name, model.find_producer(name), tuple(nodes), exact)
+
+
+def _apply(model: ModelWrapper, node: NodeProto, exact: MonotoneMap) -> MonotoneMap:
+    if node.op_type == "Relu":
+        return exact.clip(Fraction(0), None)
+    if node.op_type == "Clip":
+        low, high = clip_bounds(model, node)
+        return exact.clip(
+            None if low is None else Fraction(low), None if high is None else Fraction(high)
+        )
+    index = 1 - dynamic_input(model, node)[0]
+    value = need_constant(model, node, index).astype(np.float64)
+    if value.size not in (1, exact.channels):
+        raise CompileError(
+            f"{label(node)}: {value.size} parameters for {exact.channels} channels",
+            hint="one number for the tensor, or one for each channel",
+        )
+    if node.op_type == "Mul":
+        return exact.times(value)
+    if node.op_type == "Add":
+        return exact.plus(value)
+    if node.op_type == "Sub":
+        return exact.plus(-value) if index == 1 else exact.times(-1).plus(value)
+    if node.op_type == "Div" and index == 1:
+        return _divide(node, exact, value)
+    raise CompileError(
+        f"{label(node)} stands between a product and a quantizer: it is not a clipped affine map",
+        hint="Mul, Add, Sub, Div by a constant, BatchNormalization, Relu and Clip are",
+    )
+
+
+def _divide(node: NodeProto, exact: MonotoneMap, value: np.ndarray) -> MonotoneMap:
+    if np.any(value == 0):
+        raise CompileError(f"{label(node)} divides by zero")
+    flat = np.broadcast_to(value.reshape(-1), exact.channels)
+    inverse = [1 / Fraction(float(v)) for v in flat]
+    return exact.times_exact(inverse)
+
+
+def clip_bounds(model: ModelWrapper, node: NodeProto) -> tuple[float | None, float | None]:
+    """(low, high) of a Clip node, as attributes (opset 6) or inputs (opset 11)."""
+    found: list[float | None] = []
+    for position, name in ((1, "min"), (2, "max")):
+        value = attribute(node, name)
+        if len(node.input) > position and node.input[position]:
+            value = float(need_constant(model, node, position).reshape(-1)[0])
+        found.append(None if value is None or not np.isfinite(value) else float(value))
+    return found[0], found[1]
+
+
+def integer_weights(model: ModelWrapper, product: NodeProto) -> np.ndarray:
+    """Integer weights [in, out] of a MatMul, int64."""
+    return np.rint(need_constant(model, product, 1).astype(np.float64)).astype(np.int64)
+
+
+def tensor_range(model: ModelWrapper, name: str) -> tuple[int, int]:
+    """Smallest and largest value of an integer tensor: from weights where a MatMul computes it."""
+    producer = model.find_producer(name)
+    if producer is not None and producer.op_type == "MatMul":
+        low, high = tensor_range(model, producer.input[0])
+        acc = accumulator_range(integer_weights(model, producer), low, high)
+        return acc.low, acc.high
+    if producer is not None and producer.op_type == "MultiThreshold":
+        bias = round(attribute(producer, "out_bias", 0.0))
+        scale = round(attribute(producer, "out_scale", 1.0))
+        steps = int(model.get_tensor_shape(producer.input[1])[1])
+        return bias, bias + scale * steps
+    datatype = model.get_tensor_datatype(name)
+    return int(datatype.min()), int(datatype.max())
+
+
+def datatype_of(fmt: IntFormat) -> DataType:
+    """The QONNX type of a format; a one-bit unsigned code is BINARY there."""
+    return DataType["BINARY" if str(fmt) == "UINT1" else str(fmt)]
+
+
+class AnnotateProducts(Transformation):  # type: ignore[misc]
+    """Annotate the output of every integer MatMul with the smallest type that holds its range."""
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """Annotate all that can be annotated."""
+        for node in model.graph.node:
+            if node.op_type != "MatMul" or constant(model, node.input[1]) is None:
+                continue
+            if not all(model.get_tensor_datatype(n).is_integer() for n in node.input):
+                continue
+            low, high = tensor_range(model, node.output[0])
+            fmt = smallest_format(min(low, -1), high)
+            model.set_tensor_datatype(node.output[0], datatype_of(fmt))
+        return model, False

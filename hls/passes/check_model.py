@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the compiler can map, and messages for what it cannot."""
+
+from __future__ import annotations
+
+from onnx import NodeProto
+from qonnx.core.modelwrapper import ModelWrapper
+
+from hls.passes.graph import QUANT_OPS, constant, from_constants, label, main_chain
+from models.errors import CompileError
+
+SUPPORTED = (
+    *QUANT_OPS,
+    "MatMul",
+    "Gemm",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Relu",
+    "Clip",
+    "BatchNormalization",
+    "Identity",
+    "Dropout",
+    "Flatten",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+)
+WEIGHT_ONLY = ("Transpose", "Constant")
+SMOOTH = ("Sigmoid", "Tanh", "Softmax", "Gelu", "Erf", "Elu", "Softplus", "Exp", "HardSigmoid")
+WINDOWED = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "Resize")
+
+
+def check_operators(model: ModelWrapper) -> None:
+    """Raise a `CompileError` that names the first node that cannot be mapped."""
+    for node in model.graph.node:
+        if node.op_type in SUPPORTED:
+            continue
+        if node.op_type in WEIGHT_ONLY and from_constants(model, node.output[0]):
+            continue
+        raise CompileError(f"{label(node)} cannot be mapped: {_reason(node)}", hint=_way_out(node))
+
+
+def check_quantized(model: ModelWrapper) -> None:
+    """Raise a `CompileError` naming the first tensor without a quantizer (on a tidy model)."""
+    chain = main_chain(model)
+    products = [n for n in chain if n.op_type == "MatMul"]
+    if not products:
+        raise CompileError(
+            "the model has no dense layer (MatMul, Gemm): there is nothing to map",
+            hint="the compiler maps networks of dense layers",
+        )
+    if not any(n.op_type in QUANT_OPS for n in model.graph.node) and not _integer_input(model):
+        raise CompileError(
+            f"the model is a floating-point one: tensor {model.graph.input[0].name!r} and all "
+            "after it have no quantizer",
+            hint="train it quantization-aware with Brevitas (QuantIdentity at the input, "
+            "QuantLinear, QuantReLU) and export QONNX",
+        )
+    quantized = _integer_input(model)
+    for node in chain:
+        if node.op_type in QUANT_OPS:
+            quantized = True
+        elif node.op_type == "MatMul":
+            _check_product(model, node, quantized)
+            quantized = False
+        elif node.op_type in ("Add", "Sub", "Relu", "Clip") and quantized:
+            raise CompileError(
+                f"{label(node)} changes tensor {node.input[0]!r} after its quantizer and before "
+                "a MatMul",
+                hint="put the quantizer after it: the last operation before a MatMul has to be "
+                "a quantizer",
+            )
+
+
+def _check_product(model: ModelWrapper, node: NodeProto, quantized: bool) -> None:
+    if not quantized:
+        raise CompileError(
+            f"tensor {node.input[0]!r}, the input of {label(node)}, is not quantized",
+            hint="put a quantizer before this layer (Brevitas: QuantIdentity at the network's "
+            "input, QuantReLU or QuantIdentity between layers)",
+        )
+    if constant(model, node.input[0]) is not None:
+        raise CompileError(
+            f"{label(node)} has its weights on the left", hint="write the layer as x W, not W x"
+        )
+    producer = model.find_producer(node.input[1])
+    annotated = model.get_tensor_datatype(node.input[1]).is_integer()
+    if not annotated and (producer is None or producer.op_type not in QUANT_OPS):
+        raise CompileError(
+            f"tensor {node.input[1]!r}, the weights of {label(node)}, is not quantized",
+            hint="use QuantLinear with a weight quantizer for this layer",
+        )
+
+
+def _integer_input(model: ModelWrapper) -> bool:
+    return bool(model.get_tensor_datatype(model.graph.input[0].name).is_integer())
+
+
+def _reason(node: NodeProto) -> str:
+    if node.op_type in SMOOTH:
+        return "a smooth function has no integer hardware layer here"
+    if node.op_type in WINDOWED:
+        return "convolution, pooling and upsampling have no hardware layer here"
+    if node.op_type in WEIGHT_ONLY:
+        return "activations are not permuted in hardware"
+    return f"the operator {node.op_type!r} is unknown to the compiler"
+
+
+def _way_out(node: NodeProto) -> str:
+    if node.op_type in SMOOTH:
+        return (
+            "replace it by ReLU, Clip (hard tanh) or a quantizer alone, or cut it off: a monotone "
+            "function at the output can be left to the host"
+        )
+    if node.op_type in WINDOWED:
+        return "write it as dense layers, or cut it off at the border of the accelerator"
+    return f"supported: {', '.join(SUPPORTED)}; Transpose on weights only"

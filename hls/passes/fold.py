@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folding and width converters in the FINN graph."""
+
+from __future__ import annotations
+
+from onnx import NodeProto, helper
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.base import Transformation
+from qonnx.transformation.general import GiveUniqueNodeNames
+
+from hls.finn_env import RTL_DOMAIN
+from hls.folding import Folding, width_chain
+from hls.passes.graph import custom, new_tensor
+from models.errors import CompileError
+
+DWC = "StreamingDataWidthConverter_phy"
+
+
+class ApplyFolding(Transformation):  # type: ignore[misc]
+    """Set PE and SIMD of every node; a second run changes nothing."""
+
+    def __init__(self, folding: Folding) -> None:
+        super().__init__()
+        self.folding = folding
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """Set the attributes."""
+        for node in model.graph.node:
+            if node.op_type == DWC:
+                continue
+            if node.name not in self.folding:
+                raise CompileError(f"folding: node {node.name!r} is missing")
+            fold = self.folding[node.name]
+            custom(node).set_nodeattr("PE", fold.pe)
+            if fold.simd is not None:
+                custom(node).set_nodeattr("SIMD", fold.simd)
+        return model, False
+
+
+class InsertWidthConverters(Transformation):  # type: ignore[misc]
+    """Join every two nodes whose streams differ in width by one or two converters."""
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """Insert all that are missing."""
+        for node in list(model.graph.node):
+            users = model.find_consumers(node.output[0])
+            if users and DWC not in (node.op_type, users[0].op_type):
+                self._join(model, node, users[0])
+        return model.transform(GiveUniqueNodeNames()), False
+
+    def _join(self, model: ModelWrapper, before: NodeProto, after: NodeProto) -> None:
+        give = int(custom(before).get_folded_output_shape()[-1])
+        take = int(custom(after).get_folded_input_shape(0)[-1])
+        datatype = custom(before).get_output_datatype()
+        shape = [int(d) for d in custom(before).get_normal_output_shape()]
+        tensor = before.output[0]
+        for wide_in, wide_out in width_chain(give, take):
+            out = new_tensor(model, shape, f"{tensor}_dwc")
+            model.set_tensor_datatype(out, datatype)
+            node = helper.make_node(
+                DWC,
+                [tensor],
+                [out],
+                domain=RTL_DOMAIN,
+                backend="fpgadataflow",
+                inShape=shape,
+                outShape=shape,
+                inWidth=wide_in * datatype.bitwidth(),
+                outWidth=wide_out * datatype.bitwidth(),
+                dataType=datatype.name,
+            )
+            model.graph.node.insert(list(model.graph.node).index(after), node)
+            tensor = out
+        after.input[0] = tensor

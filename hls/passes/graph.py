@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small questions that every pass asks of a QONNX graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import NodeProto, TensorProto, helper
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+
+from models.errors import CompileError
+
+QUANT_OPS = ("Quant", "IntQuant", "BipolarQuant")
+QONNX_DOMAIN = "qonnx.custom_op.general"
+
+
+def label(node: NodeProto) -> str:
+    """How a message names a node."""
+    return f"{node.op_type} node {node.name!r}"
+
+
+def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
+    """The value of an ONNX attribute, or ``default`` where it is absent."""
+    for item in node.attribute:
+        if item.name == name:
+            return helper.get_attribute_value(item)
+    return default
+
+
+def constant(model: ModelWrapper, name: str) -> npt.NDArray[Any] | None:
+    """The initializer of that name, or None."""
+    value = model.get_initializer(name)
+    return None if value is None else np.asarray(value)
+
+
+def need_constant(model: ModelWrapper, node: NodeProto, index: int) -> npt.NDArray[Any]:
+    """Input ``index`` of ``node``, which has to be a constant."""
+    value = constant(model, node.input[index])
+    if value is None:
+        raise CompileError(
+            f"{label(node)}: input {node.input[index]!r} has to be a constant, "
+            "but it is computed by the graph",
+            hint="export the network in evaluation mode, with constant scales and parameters",
+        )
+    return value
+
+
+def from_constants(model: ModelWrapper, name: str) -> bool:
+    """True if the tensor is a constant or computed from constants alone."""
+    if constant(model, name) is not None:
+        return True
+    producer = model.find_producer(name)
+    return producer is not None and all(from_constants(model, n) for n in producer.input if n)
+
+
+def dynamic_input(model: ModelWrapper, node: NodeProto) -> tuple[int, str]:
+    """Index and name of the one input of ``node`` that is no constant."""
+    found = [(i, n) for i, n in enumerate(node.input) if n and not from_constants(model, n)]
+    if len(found) != 1:
+        raise CompileError(
+            f"{label(node)} joins {len(found)} computed tensors: only chains of layers are mapped",
+            hint="residual connections, concatenation and products of activations are not "
+            "supported; one path from input to output is",
+        )
+    return found[0]
+
+
+def main_chain(model: ModelWrapper) -> list[NodeProto]:
+    """The nodes between graph input and output, which have to form one chain.
+
+    Weight quantizers (nodes fed by constants alone) are not part of it.
+    """
+    graph = model.graph
+    if len(graph.output) != 1:
+        names = ", ".join(repr(o.name) for o in graph.output)
+        raise CompileError(
+            f"the model has {len(graph.output)} outputs ({names}): one is supported",
+            hint="export the network with a single output tensor",
+        )
+    name, chain = graph.output[0].name, []
+    while name != graph.input[0].name:
+        node = model.find_producer(name)
+        if node is None:
+            raise CompileError(
+                f"tensor {name!r} is neither computed by a node nor the input "
+                f"{graph.input[0].name!r}",
+                hint="the model has to have one input and one output, joined by one chain of layers",
+            )
+        users = model.find_consumers(name)
+        if len(users) > 1:
+            raise CompileError(
+                f"tensor {name!r} is used by {len(users)} nodes "
+                f"({', '.join(label(u) for u in users)}): only chains of layers are mapped",
+                hint="remove the branch (residual or concatenated paths are not supported)",
+            )
+        chain.append(node)
+        name = dynamic_input(model, node)[1]
+    return chain[::-1]
+
+
+def replace_node(model: ModelWrapper, old: NodeProto, new: list[NodeProto]) -> None:
+    """Put ``new`` where ``old`` is."""
+    nodes = model.graph.node
+    index = list(nodes).index(old)
+    nodes.remove(old)
+    for offset, node in enumerate(new):
+        nodes.insert(index + offset, node)
+
+
+def remove_and_rewire(model: ModelWrapper, node: NodeProto) -> None:
+    """Delete a node of one data input and one output; its user or producer takes its place."""
+    source, target = dynamic_input(model, node)[1], node.output[0]
+    users = model.find_consumers(target)
+    if users:
+        for user in users:
+            for index, name in enumerate(user.input):
+                if name == target:
+                    user.input[index] = source
+    else:
+        producer = model.find_producer(source)
+        if producer is None:
+            raise CompileError(f"{label(node)} is the whole graph: there is nothing to map")
+        producer.output[0] = target
+    model.graph.node.remove(node)
+
+
+def new_tensor(model: ModelWrapper, shape: list[int] | tuple[int, ...], base: str) -> str:
+    """A fresh float tensor of ``shape``; its name starts with ``base``."""
+    taken = set(model.get_all_tensor_names())
+    name, index = base, 0
+    while name in taken:
+        index += 1
+        name = f"{base}_{index}"
+    info = helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+    model.graph.value_info.append(info)
+    return name
+
+
+def new_constant(model: ModelWrapper, value: npt.NDArray[Any], base: str) -> str:
+    """A fresh initializer, float32 if that holds it exactly, else float64."""
+    single = value.astype(np.float32)
+    exact = bool(np.all(single.astype(np.float64) == value.astype(np.float64)))
+    name = new_tensor(model, value.shape, base)
+    model.set_initializer(name, single if exact else value.astype(np.float64))
+    return name
+
+
+def custom(node: NodeProto) -> Any:
+    """The executable operator behind a QONNX or FINN node."""
+    return getCustomOp(node)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scalar factors move behind the next product, so that products see integers."""
+
+from __future__ import annotations
+
+from onnx import NodeProto, helper
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.base import Transformation
+
+from hls.passes.chain import integer_weights
+from hls.passes.graph import constant, label, new_constant, new_tensor
+from models.errors import CompileError
+
+
+class ScalePastMatMul(Transformation):  # type: ignore[misc]
+    """(x * s) W -> (x W) * s for a scalar s, (x - 1) W likewise (bipolar codes); called again until no factor stands before a MatMul.
+
+    The factors are moved, never multiplied together, so exact arithmetic later sees the
+    original float32 numbers.
+    """
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """Move one factor."""
+        for node in model.graph.node:
+            if node.op_type != "MatMul":
+                continue
+            before = model.find_producer(node.input[0])
+            if before is not None and before.op_type in ("Mul", "Div"):
+                self._move(model, before, node)
+                return model, True
+            if before is not None and before.op_type == "Sub":
+                self._move_offset(model, before, node)
+                return model, True
+        return model, False
+
+    def _move(self, model: ModelWrapper, factor: NodeProto, product: NodeProto) -> None:
+        value = constant(model, factor.input[1])
+        if value is None or value.size != 1:
+            size = "a computed tensor" if value is None else f"{value.size} factors"
+            raise CompileError(
+                f"{label(factor)} scales the input of {label(product)} by {size}: the activations "
+                "before a dense layer need one scale for the whole tensor",
+                hint="train with per-tensor activation scales (weights may have one a channel)",
+            )
+        self._swap(model, factor, product, factor.input[1])
+
+    def _move_offset(self, model: ModelWrapper, offset: NodeProto, product: NodeProto) -> None:
+        """(x - 1) W -> x W - column sums of W: integers, exact in float32."""
+        value = constant(model, offset.input[1])
+        if value is None or value.size != 1 or float(value.reshape(-1)[0]) != 1.0:
+            raise CompileError(
+                f"{label(offset)} shifts the input of {label(product)}: only quantized values can "
+                "enter a dense layer",
+                hint="put a quantizer behind it",
+            )
+        sums = integer_weights(model, product).sum(axis=0, keepdims=True)
+        name = new_constant(model, sums.astype("float64"), f"{product.name}_bipolar_sums")
+        self._swap(model, offset, product, name)
+
+    def _swap(self, model: ModelWrapper, first: NodeProto, product: NodeProto, by: str) -> None:
+        factor = first
+        shape = model.get_tensor_shape(product.output[0])
+        raw = new_tensor(model, shape, f"{product.name}_acc")
+        moved = helper.make_node(factor.op_type, [raw, by], [product.output[0]], factor.name)
+        product.input[0], product.output[0] = factor.input[0], raw
+        nodes = model.graph.node
+        nodes.remove(factor)
+        nodes.insert(list(nodes).index(product) + 1, moved)

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From any exporter's QONNX to a plain chain of MatMul, Add, Mul, Relu, Clip and quantizers.
+
+qonnx' own passes are used where they keep every number. Two do not and are replaced:
+``GemmToMatMul`` and ``RemoveIdentityOps`` drop additions below 1e-5 and factors within 1e-5 of one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import NodeProto, helper
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.base import Transformation
+from qonnx.transformation.batchnorm_to_affine import BatchNormToAffine
+from qonnx.transformation.infer_datatypes import InferDataTypes
+from qonnx.transformation.infer_shapes import InferShapes
+from qonnx.util.cleanup import cleanup_model
+
+from hls.passes.check_model import check_operators
+from hls.passes.graph import (
+    QONNX_DOMAIN,
+    QUANT_OPS,
+    attribute,
+    constant,
+    dynamic_input,
+    main_chain,
+    need_constant,
+    new_constant,
+    new_tensor,
+    remove_and_rewire,
+    replace_node,
+)
+from hls.qonnx_exec import run_node
+from models.errors import CompileError
+
+
+def tidy(model: ModelWrapper) -> ModelWrapper:
+    """All tidying passes; `check_operators` first, so that messages name the original nodes."""
+    check_operators(model)
+    for node in model.graph.node:
+        if node.op_type in QUANT_OPS:
+            node.op_type = node.op_type.replace("IntQuant", "Quant")
+            node.domain = QONNX_DOMAIN
+    model = cleanup_model(model, override_inpsize=_batch_one(model))
+    for transformation in (
+        GemmToMatMulExact(),
+        FoldConstantBranches(),
+        BatchNormToAffine(),
+        RemoveNeutralNodes(),
+        FlattenInput(),
+    ):
+        model = model.transform(transformation)
+    model = cleanup_model(model)
+    return model.transform(InferShapes()).transform(InferDataTypes())
+
+
+def _batch_one(model: ModelWrapper) -> int | None:
+    shape = model.get_tensor_shape(model.graph.input[0].name)
+    return 1 if shape is None or not shape or shape[0] != 1 else None
+
+
+class GemmToMatMulExact(Transformation):  # type: ignore[misc]
+    """Gemm -> MatMul, Mul (alpha, beta where they are not 1), Add; no number is changed.
+
+    After it no Gemm is left; weights are [in, out].
+    """
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """Rewrite one Gemm; called again until none is left."""
+        for node in model.graph.node:
+            if node.op_type == "Gemm":
+                self._rewrite(model, node)
+                return model, True
+        return model, False
+
+    def _rewrite(self, model: ModelWrapper, node: NodeProto) -> None:
+        if attribute(node, "transA", 0):
+            raise CompileError(f"Gemm node {node.name!r}: transA=1 permutes activations")
+        x, w = node.input[0], node.input[1]
+        if attribute(node, "transB", 0):
+            w = self._transposed(model, w)
+        shape = model.get_tensor_shape(node.output[0])
+        new, current = [], new_tensor(model, shape, f"{node.name}_product")
+        new.append(helper.make_node("MatMul", [x, w], [current], name=node.name))
+        alpha, beta = attribute(node, "alpha", 1.0), attribute(node, "beta", 1.0)
+        if alpha != 1.0:
+            factor = new_constant(model, np.array([alpha], np.float32), f"{node.name}_alpha")
+            scaled = new_tensor(model, shape, f"{node.name}_scaled")
+            new.append(helper.make_node("Mul", [current, factor], [scaled]))
+            current = scaled
+        if len(node.input) > 2 and node.input[2]:
+            bias = node.input[2]
+            if beta != 1.0:
+                value = need_constant(model, node, 2) * np.float32(beta)
+                bias = new_constant(model, value, f"{node.name}_bias")
+            new.append(helper.make_node("Add", [current, bias], [node.output[0]]))
+        else:
+            new[-1].output[0] = node.output[0]
+        replace_node(model, node, new)
+
+    def _transposed(self, model: ModelWrapper, name: str) -> str:
+        """The transpose of a constant, through its quantizer if it has one."""
+        value = constant(model, name)
+        if value is not None:
+            result = new_constant(model, value.T, f"{name}_T")
+            model.set_tensor_datatype(result, model.get_tensor_datatype(name))
+            return result
+        quant = model.find_producer(name)
+        if quant is None or quant.op_type not in QUANT_OPS:
+            raise CompileError(f"weights {name!r} are transposed but no (quantized) constant")
+        inputs = []
+        for item in quant.input:
+            part = need_constant(model, quant, list(quant.input).index(item))
+            inputs.append(item if part.ndim < 2 else new_constant(model, part.T, f"{item}_T"))
+        shape = model.get_tensor_shape(name)
+        out = new_tensor(model, shape[::-1], f"{name}_T")
+        twin = helper.make_node(quant.op_type, inputs, [out], domain=quant.domain)
+        twin.attribute.extend(quant.attribute)
+        model.graph.node.insert(list(model.graph.node).index(quant), twin)
+        if len(model.find_consumers(name)) <= 1:
+            model.graph.node.remove(quant)
+        return out
+
+
+class FoldConstantBranches(Transformation):  # type: ignore[misc]
+    """Compute every node whose inputs are constants, except the quantizers of weights."""
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """Fold one node; called again until nothing is left to fold."""
+        for node in model.graph.node:
+            if not node.input or any(constant(model, n) is None for n in node.input if n):
+                continue
+            users = model.find_consumers(node.output[0])
+            if node.op_type in QUANT_OPS and any(
+                u.op_type == "MatMul" and u.input[1] == node.output[0] for u in users
+            ):
+                continue
+            inputs = [model.get_initializer(n) for n in node.input if n]
+            model.set_initializer(node.output[0], run_node(model, node, inputs))
+            model.graph.node.remove(node)
+            return model, True
+        return model, False
+
+
+class RemoveNeutralNodes(Transformation):  # type: ignore[misc]
+    """Remove Identity, Dropout, and Mul/Div by exactly 1 and Add/Sub of exactly 0."""
+
+    NEUTRAL = {"Mul": 1.0, "Div": 1.0, "Add": 0.0, "Sub": 0.0}
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """Remove one node; called again until none is left."""
+        for node in model.graph.node:
+            if node.op_type in ("Identity", "Dropout") or self._neutral(model, node):
+                remove_and_rewire(model, node)
+                return model, True
+        return model, False
+
+    def _neutral(self, model: ModelWrapper, node: NodeProto) -> bool:
+        if node.op_type not in self.NEUTRAL:
+            return False
+        value = constant(model, node.input[1])
+        shape = model.get_tensor_shape(node.output[0])
+        same = shape == model.get_tensor_shape(node.input[0])
+        return same and value is not None and bool(np.all(value == self.NEUTRAL[node.op_type]))
+
+
+class FlattenInput(Transformation):  # type: ignore[misc]
+    """Drop Flatten/Reshape nodes: the accelerator takes the frame as one vector, row by row."""
+
+    SHAPES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """Remove one shape node; called again until none is left."""
+        for node in main_chain(model):
+            if node.op_type not in self.SHAPES:
+                continue
+            self._check(model, node)
+            target = list(model.get_tensor_shape(node.output[0]))
+            name = dynamic_input(model, node)[1]
+            while name != model.graph.input[0].name:
+                model.set_tensor_shape(name, target)
+                name = dynamic_input(model, model.find_producer(name))[1]
+            model.set_tensor_shape(name, target)
+            remove_and_rewire(model, node)
+            return model, True
+        return model, False
+
+    def _check(self, model: ModelWrapper, node: NodeProto) -> None:
+        before = model.get_tensor_shape(dynamic_input(model, node)[1])
+        after = model.get_tensor_shape(node.output[0])
+        upstream = model.find_producer(dynamic_input(model, node)[1])
+        elementwise = upstream is None or upstream.op_type in QUANT_OPS
+        if before == after:
+            return
+        if len(after) != 2 or after[0] != 1 or not elementwise:
+            raise CompileError(
+                f"{node.op_type} node {node.name!r} reshapes {before} to {after} inside the network",
+                hint="only a Flatten to [1, n] at the network's input is supported",
+            )

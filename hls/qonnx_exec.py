@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fast batched execution of QONNX and FINN-ONNX chains in numpy.
+
+qonnx' own ``execute_onnx`` runs one frame at a time (about 50 frames/s on a detector). Here the
+first axis is the batch. Every float operation is the single-precision operation that QONNX
+defines; a product of two integer-annotated tensors is computed in float64 and so exact below 2^53.
+A standard operator that is not in the table below is run by onnxruntime.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import NodeProto
+from qonnx.core.modelwrapper import ModelWrapper
+
+from hls.passes.graph import attribute, custom
+from models.errors import CompileError
+
+log = logging.getLogger(__name__)
+
+Array = npt.NDArray[Any]
+Kernel = Callable[[ModelWrapper, NodeProto, list[Array]], Array]
+FLOAT_EXACT = 1 << 24
+"""Integers up to here are exact in float32."""
+
+
+def load_model(model: Path | str | ModelWrapper) -> ModelWrapper:
+    """A ModelWrapper from a path, with an error that names the file."""
+    if isinstance(model, ModelWrapper):
+        return model
+    path = Path(model)
+    try:
+        return ModelWrapper(str(path))
+    except (OSError, ValueError, onnx.checker.ValidationError, _decode_error()) as error:
+        raise CompileError(
+            f"{path}: not a readable ONNX file ({error})", hint="export the network again"
+        ) from error
+
+
+def _decode_error() -> type[Exception]:
+    from google.protobuf.message import DecodeError
+
+    return DecodeError
+
+
+def run_qonnx(model: Path | str | ModelWrapper, x: npt.ArrayLike, batch: int = 4096) -> Array:
+    """Output of the model for inputs x [n, ...]; returns [n, ...] float32.
+
+    Args:
+        model: a QONNX or FINN-ONNX model of batch size 1, or the path of one.
+        x: inputs, the first axis is the batch.
+        batch: frames computed at once; bounds the memory.
+    """
+    wrapper = load_model(model)
+    output = wrapper.graph.output[0].name
+    return run_tensors(wrapper, x, [output], batch)[output]
+
+
+def run_tensors(
+    model: ModelWrapper, x: npt.ArrayLike, names: list[str], batch: int = 4096
+) -> dict[str, Array]:
+    """The tensors ``names`` for inputs x [n, ...], computed in batches."""
+    data = np.asarray(x, dtype=np.float32)
+    constants = _constants(model)
+    parts: dict[str, list[Array]] = {name: [] for name in names}
+    for start in range(0, max(len(data), 1), batch):
+        tensors = _run_batch(model, constants, data[start : start + batch])
+        for name in names:
+            parts[name].append(tensors[name])
+    return {name: np.concatenate(chunks) for name, chunks in parts.items()}
+
+
+def _constants(model: ModelWrapper) -> dict[str, Array]:
+    """Initializers, and everything computed from them alone (quantized weights)."""
+    known: dict[str, Array] = {
+        i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer
+    }
+    for node in model.graph.node:
+        if all(name in known or not name for name in node.input):
+            known[node.output[0]] = run_node(model, node, [known[n] for n in node.input if n])
+    return known
+
+
+def _run_batch(model: ModelWrapper, constants: dict[str, Array], x: Array) -> dict[str, Array]:
+    tensors = {**constants, model.graph.input[0].name: x}
+    for node in model.graph.node:
+        if node.output[0] in constants:
+            continue
+        tensors[node.output[0]] = run_node(
+            model, node, [tensors[name] for name in node.input if name]
+        )
+    return tensors
+
+
+def run_node(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+    """One node on a batch."""
+    kernel = KERNELS.get(node.op_type) or KERNELS.get(_stem(node.op_type))
+    if kernel is not None:
+        return kernel(model, node, inputs)
+    if node.domain in ("", "ai.onnx"):
+        return _onnxruntime(model, node, inputs)
+    context = dict(zip([n for n in node.input if n], inputs, strict=True))
+    custom(node).execute_node(context, model.graph)
+    result: Array = np.asarray(context[node.output[0]])
+    return result
+
+
+def count_thresholds(x: Array, thresholds: Array) -> Array:
+    """#{k: x >= T[c, k]} for x [n, channels] and T [channels or 1, steps], as int64."""
+    flat = x.reshape(-1, x.shape[-1])
+    table = np.broadcast_to(thresholds, (flat.shape[1], thresholds.shape[1]))
+    counts = np.empty(flat.shape, dtype=np.int64)
+    for c in range(flat.shape[1]):
+        row = np.sort(table[c])
+        counts[:, c] = np.searchsorted(row, flat[:, c], side="right")
+    return counts.reshape(x.shape)
+
+
+def _stem(op_type: str) -> str:
+    """MVAU of MVAU_rtl, MVAU_phy and so on."""
+    for suffix in ("_rtl", "_hls", "_phy"):
+        op_type = op_type.removesuffix(suffix)
+    return op_type
+
+
+def _is_integer(model: ModelWrapper, name: str) -> bool:
+    return bool(model.get_tensor_datatype(name).is_integer())
+
+
+def integer_matmul(x: Array, w: Array) -> Array:
+    """Exact x w of integers held as floats; float32 where that holds the result, else float64."""
+    y = np.matmul(x.astype(np.float64), w.astype(np.float64))
+    small = y.size == 0 or np.abs(y).max() <= FLOAT_EXACT
+    return y.astype(np.float32) if small else y
+
+
+def _matmul(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+    x, w = inputs
+    if _is_integer(model, node.input[0]) and _is_integer(model, node.input[1]):
+        return integer_matmul(x, w)
+    return np.matmul(x, w)
+
+
+def _gemm(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+    a = inputs[0].T if attribute(node, "transA", 0) else inputs[0]
+    b = inputs[1].T if attribute(node, "transB", 0) else inputs[1]
+    y = np.float32(attribute(node, "alpha", 1.0)) * np.matmul(a, b)
+    return y + np.float32(attribute(node, "beta", 1.0)) * inputs[2] if len(inputs) > 2 else y
+
+
+def _mvau(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+    acc = integer_matmul(inputs[0], inputs[1])
+    if attribute(node, "noActivation", 0):
+        return acc
+    return _levels(node, acc, inputs[2], attribute(node, "ActVal", 0))
+
+
+def _thresholding(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+    return _levels(node, inputs[0], inputs[1], attribute(node, "ActVal", 0))
+
+
+def _levels(node: NodeProto, x: Array, thresholds: Array, bias: int) -> Array:
+    count = count_thresholds(x, thresholds)
+    if attribute(node, "outputDataType", b"") == b"BIPOLAR":
+        return (2 * count - 1).astype(np.float32)
+    return (count + bias).astype(np.float32)
+
+
+def _multithreshold(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+    count = count_thresholds(inputs[0], inputs[1]).astype(np.float32)
+    scale = np.float32(attribute(node, "out_scale", 1.0))
+    return scale * count + np.float32(attribute(node, "out_bias", 0.0))
+
+
+def _clip(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+    bounds = dict(zip(node.input, [None, *inputs[1:]], strict=False)) if inputs[1:] else {}
+    low = bounds.get(node.input[1]) if len(node.input) > 1 and node.input[1] else None
+    high = bounds.get(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+    low = attribute(node, "min") if low is None else low
+    high = attribute(node, "max") if high is None else high
+    y = inputs[0] if low is None else np.maximum(inputs[0], np.float32(low))
+    return y if high is None else np.minimum(y, np.float32(high))
+
+
+def _reshape(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+    """Reshape, Flatten, Squeeze, Unsqueeze: the shape in the graph with the batch put first."""
+    shape = model.get_tensor_shape(node.output[0])
+    if shape is None or not shape or shape[0] != 1:
+        raise CompileError(f"{node.op_type} node {node.name!r}: output shape {shape} has no batch 1")
+    return inputs[0].reshape(len(inputs[0]), *shape[1:])
+
+
+def _onnxruntime(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+    import onnxruntime as ort
+
+    names = [n for n in node.input if n]
+    infos = [
+        onnx.helper.make_tensor_value_info(
+            n, onnx.helper.np_dtype_to_tensor_dtype(v.dtype), [None] * v.ndim
+        )
+        for n, v in zip(names, inputs, strict=True)
+    ]
+    out = onnx.ValueInfoProto(name=node.output[0])
+    graph = onnx.helper.make_graph([node], "one", infos, [out])
+    standard = [o for o in model.model.opset_import if o.domain in ("", "ai.onnx")]
+    single = onnx.helper.make_model(graph, opset_imports=standard, ir_version=8)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(single.SerializeToString(), options)
+    result: Array = session.run([node.output[0]], dict(zip(names, inputs, strict=True)))[0]
+    return result
+
+
+def _first(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+    return inputs[0]
+
+
+KERNELS: dict[str, Kernel] = {
+    "MatMul": _matmul,
+    "Gemm": _gemm,
+    "Add": lambda m, n, v: v[0] + v[1],
+    "Sub": lambda m, n, v: v[0] - v[1],
+    "Mul": lambda m, n, v: v[0] * v[1],
+    "Div": lambda m, n, v: v[0] / v[1],
+    "Relu": lambda m, n, v: np.maximum(v[0], v[0].dtype.type(0)),
+    "Clip": _clip,
+    "Identity": _first,
+    "Dropout": _first,
+    "Reshape": _reshape,
+    "Flatten": _reshape,
+    "MVAU": _mvau,
+    "Thresholding": _thresholding,
+    "MultiThreshold": _multithreshold,
+    "StreamingDataWidthConverter": _first,
+    "StreamingFIFO": _first,
+}

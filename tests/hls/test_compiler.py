@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compiler end to end: hand-written QONNX files up to the integer reference."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from hls import reference
+from hls.compiler import STEPS, CompileOptions, FoldingTarget, compile_model, to_codes
+from hls.ir import Accelerator
+from hls.qonnx_exec import run_qonnx
+from models.errors import CompileError, MismatchError
+
+
+def _frames(acc: Accelerator, count: int = 500, seed: int = 5) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    top = acc.input.scale[0] * acc.input.fmt.max
+    return rng.normal(0, top / 3, (count, *acc.input.shape)).astype(np.float32)
+
+
+def test_power_of_two_network_gives_the_bits_of_qonnx(mlp: ModuleType, tmp_path: Path) -> None:
+    path = mlp.power_of_two_mlp(tmp_path / "net.onnx")
+    acc = compile_model(path, tmp_path / "out", CompileOptions(name="net", output="hard_pairs"))
+    x = _frames(acc)
+    out = run_qonnx(path, x)
+    bits = reference.run(acc, to_codes(acc.input, x))
+    np.testing.assert_array_equal(bits, out[:, 0::2] >= out[:, 1::2])
+    assert 0.05 < bits[:, 2].mean() < 0.95
+
+
+def test_every_step_is_kept_and_the_result_loads(mlp: ModuleType, tmp_path: Path) -> None:
+    path = mlp.power_of_two_mlp(tmp_path / "net.onnx")
+    seen: list[str] = []
+    acc = compile_model(path, tmp_path / "out", progress=lambda step, *_: seen.append(step))
+    assert tuple(seen) == STEPS
+    for number, step in enumerate(STEPS[:-1]):
+        assert (tmp_path / "out" / f"{number:02d}_{step}.onnx").is_file()
+    again = Accelerator.load(tmp_path / "out")
+    x = _frames(acc, 50)
+    codes = to_codes(acc.input, x)
+    np.testing.assert_array_equal(reference.run(again, codes), reference.run(acc, codes))
+    report = json.loads((tmp_path / "out" / "compile_report.json").read_text())
+    assert report["equality"]["proven_for_all_inputs"] is True
+
+
+def test_foreign_network_with_arbitrary_scales(mlp: ModuleType, tmp_path: Path) -> None:
+    path = mlp.foreign_mlp(tmp_path / "net.onnx")
+    acc = compile_model(path, tmp_path / "out", CompileOptions(folding=FoldingTarget(cycles=60)))
+    x = _frames(acc)
+    codes = reference.run(acc, to_codes(acc.input, x))
+    value = codes * np.array(acc.output.scale) + np.array(acc.output.offset)
+    # float32 sums against exact ones: a few units in the last place of the largest output
+    np.testing.assert_allclose(value, run_qonnx(path, x), atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["sign", "hard_pairs"])
+def test_sign_of_foreign_network(mlp: ModuleType, tmp_path: Path, kind: str) -> None:
+    path = mlp.foreign_mlp(tmp_path / "net.onnx")
+    options = CompileOptions(output=kind)
+    if kind == "hard_pairs":
+        with pytest.raises(CompileError, match="different weight scales"):
+            compile_model(path, tmp_path / "out", options)
+        return
+    acc = compile_model(path, tmp_path / "out", options)
+    x = _frames(acc)
+    np.testing.assert_array_equal(
+        reference.run(acc, to_codes(acc.input, x)), run_qonnx(path, x) >= 0
+    )
+
+
+def test_missing_file_is_a_compile_error(tmp_path: Path) -> None:
+    with pytest.raises(CompileError, match="no such file"):
+        compile_model(tmp_path / "none.onnx", tmp_path / "out")
+
+
+def test_a_wrong_pass_is_found(mlp: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hls.passes import integer_thresholds
+
+    exact = integer_thresholds.smallest_accumulators
+    monkeypatch.setattr(
+        integer_thresholds, "smallest_accumulators", lambda *args: exact(*args) + 1
+    )
+    path = mlp.power_of_two_mlp(tmp_path / "net.onnx")
+    with pytest.raises(MismatchError, match="step integer_activations: .* frame "):
+        compile_model(path, tmp_path / "out")
