@@ -18,17 +18,19 @@ module phy_mul #(
   input  wire  [BBits-1:0] b_i,
   output logic [PBits-1:0] p_o  // signed if a or b is
 );
+  // Written as wide as a machine word, which simulates fastest; synthesis trims it.
+  localparam int unsigned MulW = phy_pkg::max_of(PBits, 32);
   logic [PBits-1:0] p_d;
   logic [PBits-1:0] p_q;
 
   if (ASigned && BSigned) begin : gen_ss
-    assign p_d = PBits'($signed(a_i)) * PBits'($signed(b_i));
+    assign p_d = PBits'(MulW'($signed(a_i)) * MulW'($signed(b_i)));
   end else if (ASigned) begin : gen_su
     assign p_d = PBits'($signed(a_i)) * PBits'($signed({1'b0, b_i}));
   end else if (BSigned) begin : gen_us
-    assign p_d = PBits'($signed({1'b0, a_i})) * PBits'($signed(b_i));
+    assign p_d = PBits'(MulW'($signed({1'b0, a_i})) * MulW'($signed(b_i)));
   end else begin : gen_uu
-    assign p_d = PBits'(a_i) * PBits'(b_i);
+    assign p_d = PBits'(MulW'(a_i) * MulW'(b_i));
   end
 
   always_ff @(posedge clk_i) begin

@@ -95,15 +95,9 @@ module phy_mvau #(
     .clk_i(ap_clk), .en_i(valid[RomRegs-1:0]), .addr_i(step), .data_o(weights)
   );
   logic [XBits-1:0] x;
-  if (RomRegs == 2) begin : gen_x_delay
-    logic [XBits-1:0] x_q;
-    always_ff @(posedge ap_clk) begin
-      if (valid[1]) x_q <= x_read;
-    end
-    assign x = x_q;
-  end else begin : gen_x
-    assign x = x_read;
-  end
+  phy_delay #(.Width(XBits), .Cycles(RomRegs - 1)) u_x (
+    .clk_i(ap_clk), .en_i(valid[1]), .d_i(x_read), .d_o(x)
+  );
 
   logic [OutW-1:0] acc_beat;
   if (OutW > Pe * AccBits) begin : gen_pad

@@ -73,85 +73,67 @@ module phy_thresholding #(
   end
 
   // Input register.
-  logic [Pe*InBits-1:0] x_q;
-  logic [FoldW-1:0]     x_fold_q;
+  localparam int unsigned WordW = Pe * InBits + FoldW;
+  logic [WordW-1:0] taken_q;
   always_ff @(posedge ap_clk) begin
-    if (take) begin
-      x_q      <= s_axis_tdata[Pe*InBits-1:0];
-      x_fold_q <= fold_q;
-    end
+    if (take) taken_q <= {fold_q, s_axis_tdata[Pe*InBits-1:0]};
   end
 
   for (genvar s = 0; s < Stages; s++) begin : gen_stage
     localparam int unsigned Depth = Folds << s;
     localparam int unsigned AddrW = phy_pkg::idx_bits(Depth);
     localparam int unsigned Regs  = phy_pkg::rom_regs(Depth);
-    localparam int unsigned Start = phy_pkg::search_cycles(Folds, s);  // valid_q bit of the address
-    logic [Pe*InBits-1:0] x_in;
-    logic [Pe*InBits-1:0] x_out;
-    logic [FoldW-1:0]     fold_in;
-    logic [FoldW-1:0]     fold_out;
-    if (s == 0) begin : gen_first
-      assign x_in    = x_q;
-      assign fold_in = x_fold_q;
-    end else begin : gen_next
-      assign x_in    = gen_stage[s-1].x_out;
-      assign fold_in = gen_stage[s-1].fold_out;
+    localparam int unsigned Start = phy_pkg::search_cycles(Folds, s);
+    logic [Regs:0]        en;     // of the registers of this stage
+    logic [WordW-1:0]     word;   // fold and elements when the ROM is read,
+    logic [Pe*InBits-1:0] x;      // the elements when they are compared,
+    logic [FoldW-1:0]     fold;
+    logic [WordW-1:0]     after;  // both behind this stage
+    assign en = valid_q[Start +: Regs+1];
+    if (s == 0) begin : gen_word_first
+      assign word = taken_q;
+    end else begin : gen_word
+      assign word = gen_stage[s-1].after;
     end
-
-    // x and fold wait for the comparison.
-    logic [Pe*InBits-1:0] x_wait_q [Regs+1];
-    logic [FoldW-1:0]     fold_wait_q [Regs+1];
-    for (genvar r = 0; r <= Regs; r++) begin : gen_wait
-      always_ff @(posedge ap_clk) begin
-        if (valid_q[Start+r]) begin
-          x_wait_q[r]    <= (r == 0) ? x_in : x_wait_q[(r == 0) ? 0 : r-1];
-          fold_wait_q[r] <= (r == 0) ? fold_in : fold_wait_q[(r == 0) ? 0 : r-1];
-        end
-      end
-    end
-    assign x_out    = x_wait_q[Regs];
-    assign fold_out = fold_wait_q[Regs];
+    phy_delay #(.Width(WordW), .Cycles(Regs)) u_wait (
+      .clk_i(ap_clk), .en_i(en[Regs-1:0]), .d_i(word), .d_o({fold, x})
+    );
+    phy_delay #(.Width(WordW), .Cycles(1)) u_after (
+      .clk_i(ap_clk), .en_i(en[Regs]), .d_i({fold, x}), .d_o(after)
+    );
 
     for (genvar p = 0; p < Pe; p++) begin : gen_lane
       localparam logic [31:0] StageDigits = digits(s);
       logic [AddrW-1:0]        addr;
-      logic signed [XBits-1:0] x;
       logic signed [XBits-1:0] threshold;
-      logic [s:0]              found_q;  // bits of the result so far
-      if (s == 0) begin : gen_addr_first
-        assign addr = AddrW'(fold_in);
-      end else begin : gen_addr
-        assign addr = AddrW'({fold_in, gen_stage[s-1].gen_lane[p].found_q});
+      logic                    reached;
+      logic [s:0]              found_q;  // the bits of the result so far
+      if (s == 0) begin : gen_found_first
+        assign addr = AddrW'(word[Pe*InBits +: FoldW]);
+        always_ff @(posedge ap_clk) begin
+          if (en[Regs]) found_q <= reached;
+        end
+      end else begin : gen_found
+        logic [s-1:0] found;
+        assign addr = AddrW'({word[Pe*InBits +: FoldW], gen_stage[s-1].gen_lane[p].found_q});
+        phy_delay #(.Width(s), .Cycles(Regs)) u_found (
+          .clk_i(ap_clk), .en_i(en[Regs-1:0]),
+          .d_i(gen_stage[s-1].gen_lane[p].found_q), .d_o(found)
+        );
+        always_ff @(posedge ap_clk) begin
+          if (en[Regs]) found_q <= {found, reached};
+        end
       end
       phy_rom #(
         .Width(XBits), .Depth(Depth), .Regs(Regs),
         .File({ThresholdFile, "_s", StageDigits[15:0], "_p", digits(p), ".dat"})
       ) u_rom (
-        .clk_i(ap_clk), .en_i(valid_q[Start +: Regs]), .addr_i(addr), .data_o(threshold)
+        .clk_i(ap_clk), .en_i(en[Regs-1:0]), .addr_i(addr), .data_o(threshold)
       );
       if (InSigned) begin : gen_signed
-        assign x = XBits'($signed(x_wait_q[Regs-1][p*InBits +: InBits]));
+        assign reached = XBits'($signed(x[p*InBits +: InBits])) >= threshold;
       end else begin : gen_unsigned
-        assign x = XBits'(x_wait_q[Regs-1][p*InBits +: InBits]);
-      end
-      if (s == 0) begin : gen_found_first
-        always_ff @(posedge ap_clk) begin
-          if (valid_q[Start+Regs]) found_q <= x >= threshold;
-        end
-      end else begin : gen_found
-        logic [s-1:0] wait_q [Regs];
-        for (genvar r = 0; r < Regs; r++) begin : gen_wait
-          always_ff @(posedge ap_clk) begin
-            if (valid_q[Start+r]) begin
-              wait_q[r] <= (r == 0) ? gen_stage[s-1].gen_lane[p].found_q
-                                    : wait_q[(r == 0) ? 0 : r-1];
-            end
-          end
-        end
-        always_ff @(posedge ap_clk) begin
-          if (valid_q[Start+Regs]) found_q <= {wait_q[Regs-1], x >= threshold};
-        end
+        assign reached = $signed(XBits'(x[p*InBits +: InBits])) >= threshold;
       end
     end
   end
@@ -172,7 +154,6 @@ module phy_thresholding #(
   );
 
   logic unused_pad;
-  assign unused_pad = &{1'b0, s_axis_tdata, gen_stage[Stages-1].x_out,
-                        gen_stage[Stages-1].fold_out};
+  assign unused_pad = &{1'b0, s_axis_tdata, gen_stage[Stages-1].after};
 endmodule
 `default_nettype wire
