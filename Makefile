@@ -55,7 +55,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@rm -f $@
 	$(PIP) install -q "$$(grep '^torch==' requirements.lock)" -c requirements.lock
 	$(PIP) install -q --no-deps -r requirements.lock
-	$(PIP) install -q --no-deps --no-build-isolation -e .
+	PYTHONWARNINGS=ignore $(PIP) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
 # Verilator's output is C++, compiled here by the system's compiler.

@@ -8,6 +8,7 @@ key, value, rule and, for a misspelt key, the nearest one that exists.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +19,7 @@ from models.errors import ConfigError
 
 BUILDS_FOLDER = Path(__file__).parent
 BUILD_FILE = "build.toml"
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
 
 class Strict(BaseModel):
@@ -280,7 +281,7 @@ def load_build(build: str) -> BuildConfig:
     """
     path = find_build(build)
     if path.suffix == ".onnx":
-        name = "".join(c if c.isalnum() else "_" for c in path.stem)
+        name = re.sub(r"[^a-z0-9]", "_", path.stem.lower())
         network = {"model": str(path.resolve()), "reference": None}
         body = {"name": name if name[:1].isalpha() else f"m_{name}", "network": network}
         return parse_build({**body, "compile": {"output": "soft"}}, str(path))

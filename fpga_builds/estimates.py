@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an accelerator is estimated to need before it is simulated or synthesized."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fpga_builds.metrics import Better, Metric
+from fpga_builds.versions import package_version
+from hls.costs import accelerator_cost, layer_cost
+from hls.cycles import accelerator_cycles, layer_cycles
+from hls.devices import Device, device
+from hls.ir import Accelerator, Layer
+
+SOURCE = "40-hdl/accelerator/accelerator.json"
+RESOURCES = ("lut", "ff", "bram18", "dsp")
+SIZES = ("mat_w", "mat_h", "channels", "pe", "simd", "block", "nnz")
+WIDTHS = ("in_bits", "weight_bits", "acc_bits", "out_bits")
+
+
+def layer_facts(layer: Layer, part: Device) -> dict[str, Any]:
+    """One layer: sizes, folding, cycles per frame and resources."""
+    params = {key: int(layer.params[key]) for key in (*SIZES, *WIDTHS) if key in layer.params}
+    cost = layer_cost(layer, part)
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "source": layer.source,
+        **params,
+        "ii_cycles": layer_cycles(layer).ii if layer.kind != "dwc" else None,
+        **{name: getattr(cost, name) for name in RESOURCES},
+    }
+
+
+def ideal_ii_cycles(accelerator: Accelerator) -> int:
+    """Cycles per frame of the slowest layer or stream if none were lost: MACs / (PE * SIMD)."""
+    cycles = [
+        layer.params["mat_w"] * layer.params["mat_h"] // (layer.params["simd"] * layer.params["pe"])
+        for layer in accelerator.layers
+        if layer.kind in ("mvau", "mvau_sparse")
+    ]
+    return max([*cycles, *(stream.beats_per_frame for stream in accelerator.streams)])
+
+
+def estimates_of(accelerator: Accelerator, part: str) -> tuple[Metric, ...]:
+    """Cycles by the cycle model, resources by the cost model, FIFOs included."""
+    cycles = accelerator_cycles(accelerator)
+    clock_mhz = accelerator.clock_mhz
+    target = device(part)
+    cost = accelerator_cost(accelerator, target)
+    rows: list[tuple[str, float, str, Better]] = [
+        ("ii_cycles_ideal", ideal_ii_cycles(accelerator), "cycles", "lower"),
+        ("ii_cycles", cycles.ii_cycles, "cycles", "lower"),
+        ("latency_cycles", cycles.latency_cycles, "cycles", "lower"),
+        ("throughput_per_s", clock_mhz * 1e6 / cycles.ii_cycles, "frames/s", "higher"),
+        ("latency_us", cycles.latency_cycles / clock_mhz, "us", "lower"),
+        ("clock_mhz", clock_mhz, "MHz", "neither"),
+        ("multipliers", _multipliers(accelerator), "1", "lower"),
+        ("weight_memory_bits", _weight_bits(accelerator), "bit", "lower"),
+    ]
+    for name in RESOURCES:
+        value = getattr(cost, name)
+        rows.append((name, value, "1", "lower"))
+        rows.append((f"{name}_utilisation", value / getattr(target, name), "1", "lower"))
+    version = str(package_version("phyfold"))
+    return tuple(
+        Metric(name, value, unit, better, "estimate", "phyfold", version, SOURCE)
+        for name, value, unit, better in rows
+    )
+
+
+def _lanes(layer: Layer) -> int:
+    """Multipliers of a matrix-vector layer."""
+    p = layer.params
+    columns = p["simd"] // p["block"] * p["nnz"] if layer.kind == "mvau_sparse" else p["simd"]
+    return p["pe"] * columns
+
+
+def _multipliers(accelerator: Accelerator) -> int:
+    return sum(_lanes(layer) for layer in accelerator.layers if layer.kind.startswith("mvau"))
+
+
+def _weight_bits(accelerator: Accelerator) -> int:
+    """Bits of weights as they are stored; the places of a sparse layer's non-zeros included."""
+    bits = 0
+    for layer in accelerator.layers:
+        p = layer.params
+        if layer.kind == "mvau":
+            bits += p["mat_w"] * p["mat_h"] * p["weight_bits"]
+        elif layer.kind == "mvau_sparse":
+            stored = p["mat_w"] // p["block"] * p["nnz"] * p["mat_h"]
+            bits += stored * (p["weight_bits"] + max(1, (p["block"] - 1).bit_length()))
+    return bits
