@@ -78,7 +78,7 @@ def pipeline_latency(layer: Layer) -> int:
         folds = p["channels"] // p["pe"]
         return 2 + sum(1 + rom_regs(folds << s) for s in range(p["steps"].bit_length()))
     if layer.kind == "requant":
-        return 6 + rom_regs(p["channels"] // p["pe"])
+        return 5 + rom_regs(p["channels"] // p["pe"])
     return 0 if p["in_elems"] == p["out_elems"] else 1
 
 

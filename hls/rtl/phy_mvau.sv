@@ -7,7 +7,7 @@
 // WeightFile: word f * (MatW/Simd) + b holds W[f*Pe + p, b*Simd + s] at bits (p*Simd + s)*WeightBits.
 //
 // II: exactly (MatW/Simd) * (MatH/Pe) cycles per frame.
-// Latency: a fold's result is offered Latency + 1 = 4 + rom_regs + ceil(log4(Simd)) cycles after the last
+// Latency: a fold's result is offered 4 + rom_regs + ceil(log4(Simd)) cycles after the last
 // beat that it needs was taken (fold 0 of an idle unit; rom_regs: see phy_pkg); the following folds
 // come MatW/Simd cycles apart.
 // Back-pressure: the pipeline runs freely into an output buffer with credits; no path from
@@ -45,10 +45,7 @@ module phy_mvau #(
   localparam int unsigned StepW    = phy_pkg::idx_bits(Steps);
   localparam int unsigned RomRegs  = phy_pkg::rom_regs(Steps);
   localparam int unsigned DotLat   = 1 + phy_pkg::tree_levels(Simd);
-  // Cycles from the issue of a fold's last step to its push into the output buffer.
-  localparam int unsigned PushLat  = RomRegs + DotLat + 1;
-  localparam int unsigned Latency  = PushLat + 1;
-  localparam int unsigned OutDepth = phy_pkg::ceil_div(Latency + 1, Beats) + 1;
+  localparam int unsigned SumLat   = RomRegs + DotLat;
 
   if (MatW % Simd != 0) begin : gen_bad_simd
     $error("phy_mvau: Simd (%0d) must divide MatW (%0d)", Simd, MatW);
@@ -57,12 +54,16 @@ module phy_mvau #(
     $error("phy_mvau: Pe (%0d) must divide MatH (%0d)", Pe, MatH);
   end
 
-  logic             credit;
-  logic             issue;
-  logic             first;
-  logic             last;
-  logic [StepW-1:0] step;
-  logic [XBits-1:0] x_read;
+  logic                  credit;
+  logic                  issue;
+  logic                  first;
+  logic                  last;
+  logic [StepW-1:0]      step;
+  logic [SumLat:0]       valid;  // bit k: a step was issued k cycles ago
+  logic [XBits-1:0]      x_read;
+  logic [XBits-1:0]      x;
+  logic [WordBits-1:0]   weights;
+  logic [Pe*AccBits-1:0] sum;
 
   phy_issue #(.Beats(Beats), .Folds(Folds), .Width(XBits)) u_issue (
     .ap_clk(ap_clk), .ap_rst_n(ap_rst_n),
@@ -71,61 +72,31 @@ module phy_mvau #(
     .x_o(x_read)
   );
 
-  // Delayed control: bit k is the step issued k cycles ago.
-  logic [PushLat:0] valid;
-  logic [PushLat-1:1] valid_q;
-  logic [PushLat-1:1] first_q;
-  logic [PushLat-1:1] last_q;
-  logic             push_q;
-  assign valid = {push_q, valid_q, issue};
-  always_ff @(posedge ap_clk) begin
-    if (!ap_rst_n) begin
-      valid_q <= '0;
-      push_q  <= 1'b0;
-    end else begin
-      valid_q <= {valid_q[PushLat-2:1], issue};
-      push_q  <= valid_q[PushLat-1] && last_q[PushLat-1];
-    end
-    first_q <= {first_q[PushLat-2:1], first};
-    last_q  <= {last_q[PushLat-2:1], last};
-  end
-
-  logic [WordBits-1:0] weights;
   phy_rom #(.Width(WordBits), .Depth(Steps), .Regs(RomRegs), .File(WeightFile)) u_weights (
     .clk_i(ap_clk), .en_i(valid[RomRegs-1:0]), .addr_i(step), .data_o(weights)
   );
-  logic [XBits-1:0] x;
   phy_delay #(.Width(XBits), .Cycles(RomRegs - 1)) u_x (
     .clk_i(ap_clk), .en_i(valid[1]), .d_i(x_read), .d_o(x)
   );
 
-  logic [OutW-1:0] acc_beat;
-  if (OutW > Pe * AccBits) begin : gen_pad
-    assign acc_beat[OutW-1:Pe*AccBits] = '0;
-  end
   for (genvar p = 0; p < Pe; p++) begin : gen_pe
-    logic [AccBits-1:0] sum;
-    logic [AccBits-1:0] acc_q;
     phy_dot #(
       .N(Simd), .ABits(InBits), .ASigned(InSigned), .BBits(WeightBits), .BSigned(WeightSigned),
       .SumBits(AccBits)
     ) u_dot (
-      .clk_i(ap_clk), .en_i(valid[RomRegs +: DotLat]),
-      .a_i(x), .b_i(weights[p*Simd*WeightBits +: Simd*WeightBits]), .sum_o(sum)
+      .clk_i(ap_clk), .en_i(valid[RomRegs +: DotLat]), .a_i(x),
+      .b_i(weights[p*Simd*WeightBits +: Simd*WeightBits]), .sum_o(sum[p*AccBits +: AccBits])
     );
-    always_ff @(posedge ap_clk) begin
-      if (valid[PushLat-1]) acc_q <= first_q[PushLat-1] ? sum : acc_q + sum;
-    end
-    assign acc_beat[p*AccBits +: AccBits] = acc_q;
   end
 
-  phy_outbuf #(.Width(OutW), .Depth(OutDepth)) u_out (
+  phy_accumulate #(.Pe(Pe), .AccBits(AccBits), .Beats(Beats), .SumLat(SumLat)) u_acc (
     .ap_clk(ap_clk), .ap_rst_n(ap_rst_n),
-    .credit_o(credit), .take_i(issue && last), .push_i(push_q), .data_i(acc_beat),
+    .issue_i(issue), .first_i(first), .last_i(last), .credit_o(credit), .valid_o(valid),
+    .sum_i(sum),
     .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready)
   );
 
-  logic unused_pad;
-  assign unused_pad = &{1'b0, s_axis_tdata, valid};
+  logic unused;
+  assign unused = &{1'b0, s_axis_tdata, valid};
 endmodule
 `default_nettype wire
