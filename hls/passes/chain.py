@@ -34,7 +34,7 @@ def chain_before(model: ModelWrapper, name: str) -> Chain:
     """Walk from tensor ``name`` back to the nearest integer tensor."""
     nodes: list[NodeProto] = []
     target = name
-    while not model.get_tensor_datatype(name).is_integer():
+    while not _is_source(model, name):
         node = model.find_producer(name)
         if node is None or node.op_type in (*QUANT_OPS, "MatMul"):
             where = "the input of the network" if node is None else label(node)
@@ -50,6 +50,13 @@ def chain_before(model: ModelWrapper, name: str) -> Chain:
     for node in nodes:
         exact = _apply(model, node, exact)
     return Chain(name, model.find_producer(name), tuple(nodes), exact)
+
+
+def _is_source(model: ModelWrapper, name: str) -> bool:
+    """An integer tensor that is not itself a scaled or shifted one (scales may be 1)."""
+    node = model.find_producer(name)
+    affine = node is not None and node.op_type in ("Mul", "Add", "Sub", "Div")
+    return bool(model.get_tensor_datatype(name).is_integer()) and not affine
 
 
 def _apply(model: ModelWrapper, node: NodeProto, exact: MonotoneMap) -> MonotoneMap:
