@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import numpy as np
@@ -26,7 +26,7 @@ from hls.sim.native import BatchOptions, Bytes, Status, StreamCounts
 from hls.sim.packing import pack, unpack
 from hls.sim.pool import WorkerPool
 from hls.sim.streams import probes_of
-from hls.sim.verilate import SimBinary, Variant
+from hls.sim.verilate import SimBinary, Variant, build
 from hls.sim.worker import Job, JobResult, Probe
 from models.errors import CheckError, ConfigError, ToolError
 
@@ -95,9 +95,20 @@ class Simulator:
     """Processes that simulate one accelerator, kept for several batches; a context manager."""
 
     def __init__(
-        self, binary: SimBinary, *, shards: int = 1, watchdog_cycles: int | None = None
+        self,
+        binary: SimBinary,
+        *,
+        shards: int = 1,
+        watchdog_cycles: int | None = None,
+        explain: bool = True,
     ) -> None:
+        """Prepare to run ``binary`` in ``shards`` processes (started when they are needed).
+
+        watchdog_cycles: see `default_watchdog`.
+        explain: on a deadlock of the fast variant, build the probe variant to name the stream.
+        """
         self.binary = binary
+        self._explain = explain
         self.accelerator = binary.accelerator
         self._pool = WorkerPool(binary.library, binary.data_dir, shards)
         self._watchdog = watchdog_cycles or default_watchdog(self.accelerator)
@@ -197,18 +208,37 @@ class Simulator:
     def _checked(
         self, jobs: Iterator[Job], advance: Callable[[int], None] | None
     ) -> Iterator[JobResult]:
-        for result in self._pool.run(jobs, advance):
+        running: dict[int, Job] = {}
+
+        def noted() -> Iterator[Job]:
+            for job in jobs:
+                running[job.index] = job
+                yield job
+
+        for result in self._pool.run(noted(), advance):
+            job = running.pop(result.index)
             if result.status is Status.DEADLOCK:
+                shown = self._watched(job) if self._explain and not result.counts else result
                 raise CheckError(
-                    deadlock_message(self.accelerator, result, self._watchdog),
-                    hint="a FIFO too shallow, or a layer that waits for more beats than it gets"
-                    + ("" if result.counts else "; the probe variant shows every stream"),
+                    deadlock_message(self.accelerator, shown, self._watchdog),
+                    hint="a FIFO is too shallow, or a layer waits for more beats than it gets",
                 )
             if result.status is Status.PROTOCOL:
                 raise CheckError(f"{self.accelerator.name}: {result.error}")
             if result.status is Status.FAILED:
                 raise ToolError(f"{self.accelerator.name}: simulation stopped: {result.error}")
             yield result
+
+    def _watched(self, job: Job) -> JobResult:
+        """The result of ``job`` with every stream watched."""
+        self._pool.close()
+        binary = build(
+            self.binary.files, self.accelerator, self.binary.out_dir, variant=Variant.PROBE
+        )
+        probes = probes_of(binary.top_name, self.accelerator)
+        with WorkerPool(binary.library, binary.data_dir, 1) as pool:
+            (result,) = pool.run(iter([replace(job, probes=probes)]))
+        return result
 
     def _measure_latency(self, frames: IntArray, pokes: tuple[tuple[str, str, int], ...]) -> int:
         if self._latency is None or pokes:

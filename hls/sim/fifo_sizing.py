@@ -106,7 +106,7 @@ class _Search:
         rtl = self.write_rtl(accelerator, self.build_dir / "limit")
         folder = self.build_dir / "limit" / "sim"
         binary = build(rtl, accelerator, folder, variant=Variant.LIMIT)
-        with Simulator(binary) as simulator:
+        with Simulator(binary, explain=False) as simulator:
             ideal = self._limited_ii(simulator, self.deep)
             if ideal is None:
                 raise CheckError(
@@ -151,7 +151,7 @@ class _Search:
         name = "wires" if not any(depths.values()) else "sized"
         rtl = self.write_rtl(accelerator, self.build_dir / name)
         binary = build(rtl, accelerator, self.build_dir / name / "sim")
-        with Simulator(binary) as simulator:
+        with Simulator(binary, explain=False) as simulator:
             return self._ii(simulator, ())
 
     def _ii(self, simulator: Simulator, pokes: tuple[tuple[str, str, int], ...]) -> float | None:

@@ -38,7 +38,12 @@ HARNESS = Path(__file__).with_name("harness.cpp")
 FST_HEADERS = Path(__file__).with_name("fst")
 """Small stand-ins for lz4.h and zlib.h where the system has none."""
 LIBRARY = "libphysim.so"
-CXX_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-w", "-pthread")
+CXX_FLAGS = (
+    *("-std=c++17", "-O2", "-fno-tree-slp-vectorize", "-fPIC", "-fvisibility=hidden"),
+    *("-w", "-pthread"),
+)
+"""-O2 trades build time for speed best; SLP vectorization and -march=native slow generated code
+down (docs/simulation.md)."""
 RUNTIME_DEFINES = ("VL_USER_FATAL", "VL_USER_STOP", "VL_USER_FINISH", "VL_USER_WARN")
 VERILATOR_FLAGS = (
     *("--cc", "--no-timing", "-O3", "-Wno-fatal", "--prefix", "Vphy"),
@@ -94,6 +99,9 @@ class SimBinary:
     data_dir: Path
     """Folder in which the design looks for its memory files."""
     variant: Variant
+    files: RtlFiles
+    out_dir: Path
+    """What it was built from and where, to build another variant of the same design."""
     build_s: float = 0.0
     """Time the build took [s]; 0 if the library was there already."""
 
@@ -139,6 +147,8 @@ def build(
         library=(folder / LIBRARY).resolve(),
         data_dir=data_dir.resolve(),
         variant=variant,
+        files=rtl,
+        out_dir=out_dir,
         build_s=time.monotonic() - started if fresh else 0.0,
     )
 

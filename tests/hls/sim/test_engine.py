@@ -84,15 +84,10 @@ def test_single_frame_has_no_ii(toy, toy_binary: SimBinary) -> None:
 @pytest.mark.parametrize(
     ("fault", "error", "match"),
     [
-        (
-            1,
-            CheckError,
-            r"deadlock: no beat moved at its borders for 500 cycles(.|\n)*stuck at stream in:",
-        ),
         (2, CheckError, "m_axis_tdata changed before the beat was taken"),
         (3, CheckError, "surplus output beat"),
     ],
-    ids=["deadlock", "unstable", "surplus"],
+    ids=["unstable", "surplus"],
 )
 def test_broken_designs_are_caught(
     toy_files: Callable, tmp_path: Path, fault: int, error: type[Exception], match: str
@@ -127,11 +122,15 @@ def test_the_probe_variant_counts_every_stream(toy, probe_dir: Path) -> None:
     assert slow.streams["out"].stall_cycles > 70
 
 
-def test_a_deadlock_names_the_stream(toy_files: Callable, probe_dir: Path) -> None:
+@pytest.mark.parametrize("variant", [Variant.PROBE, Variant.FAST])
+def test_a_deadlock_names_the_stream(
+    toy_files: Callable, probe_dir: Path, variant: Variant
+) -> None:
     broken = toy_files(1)
-    binary = build(broken.files, broken.accelerator, probe_dir, variant=Variant.PROBE)
+    binary = build(broken.files, broken.accelerator, probe_dir, variant=variant)
     with pytest.raises(CheckError) as caught:
         simulate(binary, broken.codes(5), watchdog_cycles=300)
+    assert "deadlock: no beat moved at its borders for 300 cycles" in caught.value.message
     assert "2 frames in, 2 out" in caught.value.message
     assert "stuck at stream in: first takes nothing" in caught.value.message
     assert "mid: valid=0 ready=1" in caught.value.message

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sim_chains import Dense, chain
 
 import hls.sim.fifo_sizing as sizing
 from hls.cycles import AcceleratorCycles
@@ -18,9 +18,6 @@ from hls.sim.fifo_sizing import random_codes, size_fifos
 from hls.sim.verilate import Variant, build
 from hls.stitch import write_rtl
 from models.errors import CheckError
-
-sys.path.insert(0, str(Path(__file__).parent))
-from chains import Dense, chain
 
 pytestmark = pytest.mark.verilator
 
