@@ -30,9 +30,9 @@ _replaced: dict[str, Any] = {}
 def install() -> None:
     """Put Verilator behind ``finn.xsi``; may be called any number of times.
 
-    Call it in every process that simulates: processes that FINN forks inherit it. FINN has to be set
-    up first (`hls.finn_env.setup_finn`). Needs no Verilator yet: what is missing is said when a design
-    is compiled.
+    Call it in every process that simulates; processes that FINN forks inherit it. FINN has to be
+    set up first (`hls.finn_env.setup_finn`). Needs no Verilator yet: what is missing is said when a
+    design is compiled.
     """
     from hls.sim.finn_xsi_engine import engine_class, use_design_module
 
@@ -114,7 +114,7 @@ def get_simkernel_so() -> str:
     )
 
 
-def compile_sim_obj(
+def compile_sim_obj(  # noqa: PLR0917 (FINN's signature)
     top_module_name: str,
     source_list: Sequence[str | Path],
     sim_out_dir: str | Path,
@@ -131,8 +131,8 @@ def compile_sim_obj(
     """
     if fifosim:
         raise NotImplementedError(
-            "compile_sim_obj(fifosim=True): FINN's FIFO sizing simulation is a program for Vivado's "
-            "simulator kernel; hls.sim.fifo_sizing finds FIFO depths on the stitched RTL"
+            "compile_sim_obj(fifosim=True): FINN's FIFO sizing simulation is a program for "
+            "Vivado's simulator kernel; hls.sim.fifo_sizing finds FIFO depths on the stitched RTL"
         )
     ensure_available()
     folder = Path(sim_out_dir)
@@ -145,7 +145,7 @@ def load_sim_obj(
     sim_out_dir: str | Path,
     out_so_relative_path: str | Path,
     tracefile: str | None = None,
-    simkernel_so: str | None = None,  # noqa: ARG001 (FINN's signature)
+    simkernel_so: str | None = None,
 ) -> Any:
     """Open a compiled design; returns a SimEngine.
 

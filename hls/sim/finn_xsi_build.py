@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a list of HDL files, as FINN's nodes hand it over, to a library that `finn_xsi_design` opens.
+"""From HDL files, as FINN's nodes hand them over, to a library that `finn_xsi_design` opens.
 
-Two files of FINN's RTL library use constructs that Verilator refuses. They are changed on a copy, by
-text, and only if the construct is still there (``REPAIRS``); FINN's installation is not touched.
+Two files of FINN's RTL library use constructs that Verilator refuses. They are changed on a copy,
+by text, and only if the construct is still there (``REPAIRS``); the installation is not touched.
 
-Libraries are kept beside FINN's build folders, in ``phyfold_rtlsim``, under a hash of everything that
-goes into them: preparing the same node twice compiles once.
+Libraries are kept beside FINN's build folders, in ``phyfold_rtlsim``, under a hash of everything
+that goes into them: preparing the same node twice compiles once.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def sort_files(top_name: str, files: Sequence[str | Path]) -> HdlFiles:
 def _check_file(path: Path) -> None:
     if path.suffix in (".vhd", ".vhdl"):
         raise NotImplementedError(
-            f"{path.name}: VHDL; Verilator reads Verilog and SystemVerilog only, so this node can be "
-            "simulated with Vivado's simulator alone"
+            f"{path.name}: VHDL; Verilator reads Verilog and SystemVerilog only, so this node can "
+            "be simulated with Vivado's simulator alone"
         )
     if path.suffix not in (*SOURCES, *HEADERS, *MEMORIES):
         raise CompileError(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Verilated design behind the interface of FINN's simulator binding: Kernel, Design, Port.
 
-FINN's simulation engine is Python over a small binding to Vivado's simulator, the module ``xsi``. This
-module has the same three classes; FINN's engine runs on them as it is. A port keeps a value of its own
-until `Port.write_back` hands it to the design, and sees the design's value after `Port.read`.
+FINN's simulation engine is Python over a small binding to Vivado's simulator, the module ``xsi``.
+This module has the same three classes; FINN's engine runs on them as it is. A port keeps a value of
+its own until `Port.write_back` hands it to the design, and sees the design's after `Port.read`.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ class Port:
         """Direction, INPUT or OUTPUT."""
         return INPUT if self._input else OUTPUT
 
-    def isInput(self) -> bool:  # noqa: N802
+    def isInput(self) -> bool:
         """True for an input of the design."""
         return self._input
 
-    def isOutput(self) -> bool:  # noqa: N802
+    def isOutput(self) -> bool:
         """True for an output of the design."""
         return not self._input
 
-    def isInout(self) -> bool:  # noqa: N802
+    def isInout(self) -> bool:
         """Never: Verilator's two-state designs have none here."""
         return False
 
@@ -77,13 +77,13 @@ class Port:
 
     def write_back(self) -> None:
         """Give the value to the design; it acts on it when time goes on."""
-        self._memory[:] = self._value.to_bytes(self.bytes, "little")
+        ctypes.memmove(self._memory, self._value.to_bytes(self.bytes, "little"), self.bytes)
 
-    def hasUnknown(self) -> bool:  # noqa: N802
+    def hasUnknown(self) -> bool:
         """Never: Verilator knows 0 and 1 only."""
         return False
 
-    def isZero(self) -> bool:  # noqa: N802
+    def isZero(self) -> bool:
         """True if no bit is set."""
         return self._value == 0
 
@@ -188,7 +188,7 @@ class Design:
         """All ports, in the order of the RTL."""
         return iter(tuple(self._ports.values()))
 
-    def getPort(self, name: str) -> Port:  # noqa: N802
+    def getPort(self, name: str) -> Port:
         """The port of that name; RuntimeError if there is none, as FINN's engine expects."""
         try:
             return self._ports[name]

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """FINN's simulation engine on a Verilated design, with a fast way for whole streams.
 
-FINN's `SimEngine` is used as it is: tasks, watchdogs, AXI-Lite and AXI memory models are FINN's. Only
-its main loop, which spends Python on every port in every cycle, is run in C++ while nothing but stream
-inputs and collected outputs is to be done. Both ways give the same beats and the same cycle counts.
+FINN's `SimEngine` is used as it is: tasks, watchdogs, AXI-Lite and AXI memory models are FINN's.
+Only its main loop, which spends Python on every port in every cycle, is run in C++ while nothing
+but stream inputs and collected outputs is to be done. Both ways give the same beats and the same
+cycle counts.
 """
 
 from __future__ import annotations
@@ -115,9 +116,8 @@ def _batch(sim: Any) -> _Batch:
     ]
     c_inputs = (_Stream * len(inputs))(*raw[: len(inputs)])
     c_outputs = (_Stream * len(outputs))(*raw[len(inputs) :])
-    c_dogs = (_Watchdog * len(sim.watchdogs))(
-        *((w.ticks, math.ceil(min(w.timeout, 2**62))) for w in sim.watchdogs)
-    )
+    dogs = [_Watchdog(w.ticks, math.ceil(min(w.timeout, 2**62))) for w in sim.watchdogs]
+    c_dogs = (_Watchdog * len(dogs))(*dogs)
     names = {port.name() for port in sim.top.ports()}
     twice = sim.top.getPort("ap_clk2x").address if "ap_clk2x" in names else None
     run = _Run(
@@ -151,16 +151,23 @@ def _give_back(sim: Any, batch: _Batch) -> None:
     outputs = iter(zip(batch.outputs, batch.buffers[len(batch.inputs) :], strict=True))
     left = []
     for task in sim.tasks:
-        raw, buffer = next(inputs if type(task) is sim.InputStreamer else outputs)
-        digits = (task.dat.width() + 3) // 4
-        beats = [f"{int.from_bytes(row.tobytes(), 'little'):0{digits}x}" for row in buffer]
         if type(task) is sim.InputStreamer:
-            task.values = iter(beats[raw.moved :])
+            raw, buffer = next(inputs)
+            task.values = iter(_digits(task.dat, buffer[raw.moved :]))
         else:
-            task.buf.extend(beats[: raw.moved])
+            raw, buffer = next(outputs)
+            task.buf.extend(_digits(task.dat, buffer[: raw.moved]))
         if raw.busy:
             left.append(task)
     sim.tasks = left
+
+
+def _digits(port: Port, beats: npt.NDArray[np.uint8]) -> list[str]:
+    """Hexadecimal digits of beats, [beats, bytes of the port]."""
+    digits = (port.width() + 3) // 4
+    texts = beats[:, ::-1].tobytes().hex()
+    step = 2 * port.bytes
+    return [texts[i + step - digits : i + step] for i in range(0, len(texts), step)]
 
 
 def use_design_module() -> None:
