@@ -48,7 +48,7 @@ SnrDb = Annotated[
     typer.Option(
         "--snr-db",
         metavar="DB [DB ...]",
-        help="SNR points [dB]; several after one option, or separated by commas.",
+        help="SNR points in dB; several after one option, or separated by commas.",
         show_default="of the build",
     ),
 ]

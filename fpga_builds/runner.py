@@ -7,6 +7,7 @@ import json
 import logging
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -55,8 +56,8 @@ def execute(app: typer.Typer, words: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted(machine=machine)
-    except typer.Exit as done:  # typer turns Ctrl-C into an exit with this code
-        return _interrupted(machine=machine) if done.exit_code == INTERRUPTED else done.exit_code
+    except typer.Exit as done:
+        outcome = done.exit_code
     except TyperException as error:  # an option or argument that does not exist or is malformed
         if message := error.format_message():
             _fail("usage", message, "`phyfold --help` shows the options", machine=machine)
@@ -67,7 +68,10 @@ def execute(app: typer.Typer, words: Sequence[str] | None = None) -> int:
         logging.getLogger(__name__).exception("internal error")
         _fail("internal", f"{type(error).__name__}: {error}", "", machine=True)
         return 1
-    return _finish(outcome, machine=machine) if isinstance(outcome, Outcome) else int(outcome or 0)
+    if isinstance(outcome, Outcome):
+        return _finish(outcome, machine=machine)
+    # typer answers a Ctrl-C with the exit code itself
+    return _interrupted(machine=machine) if outcome == INTERRUPTED else int(outcome or 0)
 
 
 _KEPT = (
@@ -127,3 +131,7 @@ def _log_to_stderr(*, quiet: bool) -> None:
     handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
     handler.setLevel(logging.ERROR if quiet else logging.WARNING)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # What libraries say to their own developers is no news to a user of phyfold.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for library in ("brevitas", "torch", "qonnx", "finn", "onnxscript"):
+        warnings.filterwarnings("ignore", module=rf"{library}\.")

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README's results table, made of reports.
+
+    python -m fpga_builds.table       (make table)
+
+A report in ``build/<name>/report.json`` whose checks passed is condensed to
+``docs/results/builds/<name>.json``, unless the one kept there counted more frames. The table between
+the markers in README.md is then written from the kept ones, so a fresh clone gives the same table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fpga_builds.report import number
+from fpga_builds.storage import read_json, write_atomic, write_json
+from models.errors import ConfigError, PhyfoldError
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+KEPT = Path("docs/results/builds")
+SNRS_DB = (8.0, 10.0, 12.0)
+ORDER = ("w8a8", "w4a4", "w2a4", "w4a4_p80", "w4a4_p90", "w4a4_b80", "w4a4_b90")
+METRICS = (
+    ("ii_cycles", "rtlsim"),
+    ("ii_cycles_ideal", "estimate"),
+    ("latency_cycles", "rtlsim"),
+    ("latency_cycles", "estimate"),
+    ("throughput_per_s", "rtlsim"),
+    ("latency_us", "rtlsim"),
+    ("clock_mhz", "estimate"),
+    ("snr_loss_db", "rtlsim"),
+    ("multipliers", "estimate"),
+    ("lut", "estimate"),
+    ("bram18", "estimate"),
+    ("dsp", "estimate"),
+    ("weight_memory_bits", "estimate"),
+    ("nonzero_macs", "train"),
+    ("mismatches", "rtlsim"),
+)
+
+
+def condense(report: dict[str, Any]) -> dict[str, Any]:
+    """What of a report is kept in the repository."""
+    metrics = {(m["name"], m["stage"]): m for m in report["metrics"]}
+    wanted = [metrics[key] for key in METRICS if key in metrics]
+    simulated = next((s for s in report["steps"] if s["name"] == "simulate"), {})
+    return {
+        "build": report["build"],
+        "description": report["description"],
+        "phyfold": report["phyfold"],
+        "versions": simulated.get("versions", {}),
+        "seed": report["seed"],
+        "frames": report["frames"],
+        "part": report["config"]["compile"]["part"],
+        "checks": report["checks"],
+        "metrics": wanted,
+        "curves": report["curves"],
+    }
+
+
+def collect(root: Path, kept: Path) -> list[str]:
+    """Condense the reports below ``root`` that passed into ``kept``; returns what was taken."""
+    taken = []
+    for path in sorted(root.glob("*/report.json")):
+        report = read_json(path)
+        if not isinstance(report, dict) or not report.get("passed") or not report.get("frames"):
+            continue
+        place = kept / f"{report['build']}.json"
+        old = read_json(place)
+        if isinstance(old, dict) and old["frames"] > report["frames"]:
+            continue
+        write_json(place, condense(report))
+        taken.append(report["build"])
+    return taken
+
+
+def table(kept: Path) -> str:
+    """The Markdown table of the kept results, and a line on how they were got."""
+    rows = [body for path in sorted(kept.glob("*.json")) if isinstance(body := read_json(path), dict)]
+    if not rows:
+        return "No results yet: `make run`, then `make table`.\n"
+    rows.sort(key=_position)
+    heads = [f"BER at {snr:g} dB (95 %)" for snr in SNRS_DB]
+    titles = ["build", *heads, "loss [dB]", "frames/s", "latency [us]", "multipliers", "LUT"]
+    titles += ["weights [kbit]", "non-zero MACs"]
+    lines = [_line(titles), _line(["---"] + ["---:"] * (len(titles) - 1))]
+    lines += [_line(_cells(row)) for row in rows]
+    lines += _baselines(rows[0], len(titles))
+    lines += ["", *_notes(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _position(row: dict[str, Any]) -> tuple[int, str]:
+    name = row["build"].removeprefix("fullycon_")
+    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    found = {(m["name"], m["stage"]): m["value"] for m in row["metrics"]}
+    points = {p["snr_db"]: p for p in row["curves"]["rtl"]}
+    bers = [_interval(points.get(snr)) for snr in SNRS_DB]
+    loss = found.get(("snr_loss_db", "rtlsim"))
+    bits = found.get(("weight_memory_bits", "estimate"))
+    rate = found.get(("throughput_per_s", "rtlsim"))
+    latency = found.get(("latency_us", "rtlsim"))
+    return [
+        f"`{row['build']}`",
+        *bers,
+        "-" if loss is None else f"{loss:+.2f}",
+        "-" if rate is None else f"{rate:,.0f}",
+        "-" if latency is None else f"{latency:.1f}",
+        number(found.get(("multipliers", "estimate"))),
+        number(found.get(("lut", "estimate"))),
+        "-" if bits is None else f"{bits / 1000:,.0f}",
+        number(found.get(("nonzero_macs", "train"))),
+    ]
+
+
+def _interval(point: dict[str, Any] | None) -> str:
+    if point is None:
+        return "-"
+    low, high = point["ci95"]
+    return f"{point['ber']:.2e} ({low:.2e} to {high:.2e})"
+
+
+def _baselines(row: dict[str, Any], columns: int) -> list[str]:
+    lines = []
+    for key, name in (
+        ("float", "FullyCon, floating point"),
+        ("ml", "maximum likelihood"),
+        ("mmse", "linear MMSE"),
+        ("zf", "zero forcing"),
+    ):
+        points = {p["snr_db"]: p for p in row["curves"].get(key, [])}
+        if points:
+            cells = [name, *(_interval(points.get(snr)) for snr in SNRS_DB)]
+            lines.append(_line(cells + ["-"] * (columns - len(cells))))
+    return lines
+
+
+def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
+    counts = sorted({p["frames"] for row in rows for p in row["curves"]["rtl"]})
+    frames = f"{counts[0]:,}" + (f" to {counts[-1]:,}" if len(counts) > 1 else "")
+    total = sum(row["frames"] for row in rows)
+    clocks = {
+        f"{m['value']:g} MHz" for row in rows for m in row["metrics"] if m["name"] == "clock_mhz"
+    }
+    parts = ", ".join(sorted({row["part"] for row in rows}))
+    return [
+        f"BER: counted on the cycle-accurate RTL, {frames} frames of 30 bits per SNR; all {total:,} "
+        "frames equal the QONNX execution bit for bit. Loss: SNR beyond floating point at BER 1e-3, "
+        "on the same frames. Frames/s and latency: measured cycles at the target clock of "
+        f"{', '.join(sorted(clocks))}. LUT: estimate for {parts}, not a synthesis result. Weights: "
+        "memory as stored, places of non-zeros included.",
+    ]
+
+
+def update_readme(readme: Path, text: str) -> bool:
+    """Put ``text`` between the markers; True if that changed the file.
+
+    Raises:
+        ConfigError: a marker is missing.
+    """
+    body = readme.read_text(encoding="utf-8")
+    if BEGIN not in body or END not in body:
+        raise ConfigError(f"{readme}: the markers {BEGIN} and {END} are missing")
+    head, rest = body.split(BEGIN, 1)
+    _old, tail = rest.split(END, 1)
+    new = f"{head}{BEGIN}\n{text}{END}{tail}"
+    if new != body:
+        write_atomic(readme, new)
+    return new != body
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Collect, then write the table; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Write the README's results table.")
+    parser.add_argument("--builds", type=Path, default=Path("build"), help="folder of results")
+    parser.add_argument("--kept", type=Path, default=KEPT, help="condensed results")
+    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    options = parser.parse_args(words)
+    try:
+        taken = collect(options.builds, options.kept)
+        changed = update_readme(options.readme, table(options.kept))
+    except PhyfoldError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return error.exit_code
+    state = "written" if changed else "unchanged"
+    sys.stdout.write(f"results taken: {', '.join(taken) or 'none'}; table {state}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
