@@ -203,9 +203,14 @@ def _extend(
 def _link(
     before: Layer, fold_before: Fold, layer: Layer, fold: Fold, target: int, part: Device
 ) -> tuple[int, int] | None:
-    """(converters beyond one, LUTs) between two layers; None if too slow."""
+    """(converters beyond one, LUTs) between two layers; None if too slow, or not wanted.
+
+    An activation takes as many elements as the layer before it gives: no converter between them.
+    """
     width_in = fold_before.pe
     width_out = fold.simd if layer.kind in MATRIX else fold.pe
+    if layer.kind not in MATRIX and width_out != width_in:
+        return None
     chain = width_chain(width_in, width_out or 1)
     elements = layer.params["mat_w" if layer.kind in MATRIX else "channels"]
     if any(elements // min(a, b) > target for a, b in chain):

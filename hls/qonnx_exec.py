@@ -37,11 +37,16 @@ def load_model(model: Path | str | ModelWrapper) -> ModelWrapper:
         return model
     path = Path(model)
     try:
-        return ModelWrapper(str(path))
+        wrapper = ModelWrapper(str(path))
     except (OSError, ValueError, onnx.checker.ValidationError, _decode_error()) as error:
         raise CompileError(
             f"{path}: not a readable ONNX file ({error})", hint="export the network again"
         ) from error
+    if not wrapper.graph.node or not wrapper.graph.input:
+        raise CompileError(
+            f"{path}: not a readable ONNX file (no nodes in it)", hint="export the network again"
+        )
+    return wrapper
 
 
 def _decode_error() -> type[Exception]:

@@ -74,32 +74,37 @@ def find_requant(
     Returns:
         None if no shift up to ``max_shift`` does.
     """
-    slope = _slopes(thresholds, acc_low, acc_high)
+    slopes = slope_interval(thresholds, acc_low, acc_high)
     reach = max(abs(acc_low), abs(acc_high)) + 1
     for shift in range(max_shift + 1):
-        guess = np.rint(slope * 2.0**shift).astype(np.int64)
-        if int(guess.max(initial=0) + 2) * reach >= LIMIT >> 2:
+        candidates = _candidates(slopes, shift)
+        if int(candidates.max()) * reach >= LIMIT >> 2:
             return None
-        found = _solve(thresholds, out_low, acc_low, acc_high, shift, guess)
+        found = _solve(thresholds, out_low, acc_low, acc_high, shift, candidates)
         if found is not None:
             return found
     return None
 
 
 def _solve(
-    thresholds: IntArray, out_low: int, acc_low: int, acc_high: int, shift: int, guess: IntArray
+    thresholds: IntArray,
+    out_low: int,
+    acc_low: int,
+    acc_high: int,
+    shift: int,
+    candidates: IntArray,
 ) -> RequantParams | None:
+    """candidates: [tries, channels] factors."""
     bounds = level_bounds(out_low, thresholds.shape[1], shift)
-    mul, add = np.zeros_like(guess), np.zeros_like(guess)
-    open_rows = np.ones(len(guess), dtype=bool)
-    for offset in (0, -1, 1, -2, 2):
-        candidate = np.maximum(guess + offset, 0)
+    mul, add = np.zeros_like(candidates[0]), np.zeros_like(candidates[0])
+    unsolved = np.ones(len(mul), dtype=bool)
+    for candidate in candidates:
         lowest, highest = add_interval(thresholds, bounds, candidate, acc_low, acc_high)
-        hit = open_rows & (lowest <= highest)
+        hit = unsolved & (lowest <= highest)
         mul[hit] = candidate[hit]
         add[hit] = _smallest(lowest, highest)[hit]
-        open_rows &= ~hit
-        if not open_rows.any():
+        unsolved &= ~hit
+        if not unsolved.any():
             return RequantParams(mul, add, shift)
     return None
 
@@ -109,18 +114,35 @@ def _smallest(lowest: IntArray, highest: IntArray) -> IntArray:
     return np.where(lowest > 0, lowest, np.where(highest < 0, highest, 0))
 
 
-def _slopes(thresholds: IntArray, acc_low: int, acc_high: int) -> npt.NDArray[np.float64]:
-    """Levels per accumulator step [channels], from the first and last threshold that is in range."""
-    inside = (thresholds > acc_low) & (thresholds <= acc_high)
-    count = inside.sum(axis=1)
-    first = np.where(inside, thresholds, LIMIT).min(axis=1)
-    last = np.where(inside, thresholds, -LIMIT).max(axis=1)
-    spread = np.where(count > 1, last - first, 1).astype(np.float64)
-    steps = np.where(count > 1, count - 1, 0).astype(np.float64)
-    slope = steps / np.maximum(spread, 1)
-    single = np.where(count == 1, 1.0, 0.0)
-    return np.where(count > 1, slope, single * _typical(slope[count > 1]))
+def slope_interval(
+    thresholds: IntArray, acc_low: int, acc_high: int
+) -> npt.NDArray[np.float64]:
+    """[channels, 2]: lowest and highest mul / 2^shift that any pair of thresholds allows.
+
+    If level k is reached at A_k and level l is not yet at B_l, then slope (A_k - B_l) >= k - l, but for
+    the rounding of ties.
+    """
+    rows = []
+    levels = np.arange(thresholds.shape[1])
+    rise = (levels[:, None] - levels[None, :]).astype(np.float64)
+    for row in thresholds:
+        reached, before = np.maximum(row, acc_low), np.minimum(row - 1, acc_high)
+        run = (reached[:, None] - before[None, :]).astype(np.float64)
+        valid = (row <= acc_high)[:, None] & (row > acc_low)[None, :]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            quotient = rise / run
+        low = np.where(valid & (run > 0), quotient, 0.0).max(initial=0.0)
+        high = np.where(valid & (run < 0), quotient, np.inf).min(initial=np.inf)
+        rows.append((low, high))
+    return np.array(rows)
 
 
-def _typical(slopes: npt.NDArray[np.float64]) -> float:
-    return float(np.median(slopes)) if slopes.size else 1.0
+def _candidates(slopes: npt.NDArray[np.float64], shift: int) -> IntArray:
+    """Factors to try, [tries, channels]: the ends and the middle of the interval, and neighbours."""
+    low, high = slopes.T
+    high = np.where(np.isfinite(high), high, np.where(low > 0, 2 * low, 1.0))
+    low, high = low * 2.0**shift, high * 2.0**shift
+    first, last = np.floor(low), np.ceil(high)
+    middle = np.rint((low + high) / 2)
+    tries = [middle, first, first + 1, last, last - 1, middle + 1, middle - 1]
+    return np.maximum(np.stack(tries), 0).astype(np.int64)

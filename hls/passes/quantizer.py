@@ -68,10 +68,10 @@ class Quantizer:
 
 
 def smallest_format(low: int, high: int) -> IntFormat:
-    """The smallest integer format that holds ``low`` to ``high``."""
+    """The smallest integer format that holds ``low`` to ``high``; a signed one has 2 bits or more."""
     if low >= 0:
         return IntFormat(max(1, high.bit_length()), signed=False)
-    return IntFormat(max((-low - 1).bit_length(), high.bit_length()) + 1, signed=True)
+    return IntFormat(max((-low - 1).bit_length(), max(high, 1).bit_length()) + 1, signed=True)
 
 
 def parse_quantizer(model: ModelWrapper, node: NodeProto) -> Quantizer:

@@ -12,9 +12,14 @@ from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.batchnorm_to_affine import BatchNormToAffine
-from qonnx.transformation.infer_datatypes import InferDataTypes
+from qonnx.transformation.change_batchsize import ChangeBatchSize
+from qonnx.transformation.general import (
+    GiveUniqueParameterTensors,
+    RemoveStaticGraphInputs,
+    RemoveUnusedTensors,
+)
 from qonnx.transformation.infer_shapes import InferShapes
-from qonnx.util.cleanup import cleanup_model
+from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
 from hls.passes.check_model import check_operators
 from hls.passes.graph import (
@@ -41,22 +46,37 @@ def tidy(model: ModelWrapper) -> ModelWrapper:
         if node.op_type in QUANT_OPS:
             node.op_type = node.op_type.replace("IntQuant", "Quant")
             node.domain = QONNX_DOMAIN
-    model = cleanup_model(model, override_inpsize=_batch_one(model))
+    model = model.transform(RemoveStaticGraphInputs())
+    _name_nodes(model)
+    shape = model.get_tensor_shape(model.graph.input[0].name)
+    if shape is None or not shape or shape[0] != 1:
+        model = model.transform(ChangeBatchSize(1))
     for transformation in (
+        InferShapes(),
+        GiveUniqueParameterTensors(),
+        FoldTransposeIntoQuantInit(),
         GemmToMatMulExact(),
         FoldConstantBranches(),
         BatchNormToAffine(),
         RemoveNeutralNodes(),
         FlattenInput(),
+        RemoveUnusedTensors(),
+        InferShapes(),
     ):
         model = model.transform(transformation)
-    model = cleanup_model(model)
-    return model.transform(InferShapes()).transform(InferDataTypes())
+    _name_nodes(model)
+    return model
 
 
-def _batch_one(model: ModelWrapper) -> int | None:
-    shape = model.get_tensor_shape(model.graph.input[0].name)
-    return 1 if shape is None or not shape or shape[0] != 1 else None
+def _name_nodes(model: ModelWrapper) -> None:
+    """Give a name to nodes without one of their own; others keep theirs, messages use them."""
+    taken: set[str] = set()
+    for index, node in enumerate(model.graph.node):
+        if not node.name or node.name in taken:
+            node.name = f"{node.op_type}_{index}"
+        while node.name in taken:
+            node.name += "_"
+        taken.add(node.name)
 
 
 class GemmToMatMulExact(Transformation):  # type: ignore[misc]

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
+from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames, SortGraph
-from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_shapes import InferShapes
 
 from hls.passes.chain import datatype_of
@@ -29,7 +29,7 @@ def to_finn(model: ModelWrapper) -> ModelWrapper:
 
     for step in (
         InferShapes(),
-        InferDataLayouts(),
+        ChannelLayouts(),
         InferThresholdingLayer(),
         InferQuantizedMatrixVectorActivation(),
         MinimizeWeightBitWidth(),
@@ -49,6 +49,17 @@ def to_finn(model: ModelWrapper) -> ModelWrapper:
     return model
 
 
+class ChannelLayouts(Transformation):  # type: ignore[misc]
+    """Annotate every tensor as [batch, channels]: what a chain of dense layers has."""
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """Set the layouts."""
+        for node in model.graph.node:
+            for name in (node.input[0], node.output[0]):
+                model.set_tensor_layout(name, ["N", "C"])
+        return model, False
+
+
 class SignedAccumulators(Transformation):  # type: ignore[misc]
     """Give every MVAU the smallest signed accumulator for its weights and inputs.
 
@@ -63,7 +74,7 @@ class SignedAccumulators(Transformation):  # type: ignore[misc]
                 self._set(model, node)
         return model, False
 
-    def _set(self, model: ModelWrapper, node) -> None:  # type: ignore[no-untyped-def]
+    def _set(self, model: ModelWrapper, node: NodeProto) -> None:
         op = custom(node)
         weights = model.get_initializer(node.input[1])
         x = op.get_input_datatype(0)
