@@ -241,6 +241,7 @@ KERNELS: dict[str, Kernel] = {
     "Reshape": _reshape,
     "Flatten": _reshape,
     "MVAU": _mvau,
+    "SparseMVAU": _mvau,
     "Thresholding": _thresholding,
     "MultiThreshold": _multithreshold,
     "StreamingDataWidthConverter": _first,
