@@ -108,3 +108,53 @@ def foreign_mlp(path: Path, sizes: tuple[int, ...] = (10, 18, 14, 6), seed: int 
                 x = b.quant(x, 0.171, 3, signed=True)
     b.model(sizes[0], sizes[-1], x, path)
     return path
+
+
+def exotic_mlp(path: Path, seed: int = 1) -> Path:
+    """One of everything: bipolar, offset and narrow activations, Clip, Sub, Div, rounding modes."""
+    rng = np.random.default_rng(seed)
+    b = GraphBuilder()
+    x = b.quant("x", 0.25, 5, signed=True, narrow=True)
+
+    def dense(x: str, n: int, m: int, bits: int = 3, op: str = "Quant") -> str:
+        top = 2 ** (bits - 1) - 1
+        raw = b.const(rng.integers(-top, top + 1, (n, m)) * 0.5)
+        inputs = [raw, b.const(0.5), b.const(0.0), b.const(float(bits))]
+        w = b.op(op, inputs, QONNX, signed=1, narrow=1, rounding_mode="ROUND")
+        return b.op("MatMul", [x, w])
+
+    x = dense(x, 9, 12)
+    x = b.op("BipolarQuant", [x, b.const(0.5)], QONNX)
+    x = dense(x, 12, 10, op="IntQuant")
+    x = b.op("Sub", [x, b.quant(b.const(rng.normal(0, 1, 10)), 0.25, 4, signed=True)])
+    x = b.op("Clip", [x, b.const(-1.0), b.const(1.5)])
+    x = b.quant(x, 0.25, 4, signed=True, narrow=True, mode="HALF_UP")
+    binary = b.op("BipolarQuant", [b.const(rng.normal(0, 1, (10, 8))), b.const(0.25)], QONNX)
+    x = b.op("MatMul", [x, binary])
+    x = b.op("Div", [x, b.const(rng.choice([0.5, -2.0], 8))])
+    x = b.quant(x, 0.5, 3, signed=False, zero=2.0, mode="FLOOR")
+    x = b.op("Identity", [dense(x, 8, 6, bits=2)])
+    x = b.quant(b.op("Relu", [x]), 0.5, 1, signed=False)
+    x = dense(x, 6, 4, bits=4)
+    x = b.quant(x, 0.5, 6, signed=True)
+    b.model(9, 4, x, path)
+    return path
+
+
+def balanced_mlp(
+    path: Path, sizes: tuple[int, ...] = (16, 24, 24, 4), block: int = 8, nnz: int = 2, seed: int = 0
+) -> Path:
+    """Power-of-two scales; in every row, every ``block`` inputs keep ``nnz`` weights."""
+    rng = np.random.default_rng(seed)
+    b = GraphBuilder()
+    x = b.quant("x", 2.0**-4, 6, signed=True)
+    for index, (n, m) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        codes = rng.integers(1, 8, (m, n)) * rng.choice([-1, 1], (m, n))
+        keep = np.argsort(rng.random((m, n // block, block)), axis=2) < nnz
+        weights = codes * keep.reshape(m, n) * 0.125
+        w = b.quant(b.const(weights, "w"), 0.125, 4, signed=True, narrow=True)
+        x = b.op("Gemm", [x, w, b.const(rng.integers(-20, 20, m) * 2.0**-5, "bias")], transB=1)
+        if index < len(sizes) - 2:
+            x = b.quant(b.op("Relu", [x]), 0.25, 4, signed=False)
+    b.model(sizes[0], sizes[-1], x, path)
+    return path
