@@ -82,9 +82,19 @@ class PhyLayer(RTLBackend):
         """Tcl for Vivado's IP integrator."""
         return hdl.ipi_commands(self)
 
+    def _simulate(self, context: Any, graph: Any) -> None:
+        """FINN's rtlsim; the RTL has its parameters, so only the first input is streamed."""
+        inputs = self.onnx_node.input
+        parameters = list(inputs[1:])
+        del inputs[1:]
+        try:
+            RTLBackend.execute_node(self, context, graph)
+        finally:
+            inputs.extend(parameters)
+
     def _execute(self, base: type[HWCustomOp], context: Any, graph: Any) -> None:
         if self.get_nodeattr("exec_mode") == "rtlsim":
-            RTLBackend.execute_node(self, context, graph)
+            self._simulate(context, graph)
         else:
             base.execute_node(self, context, graph)
 
@@ -196,7 +206,7 @@ class Requant_phy(Thresholding_phy):  # noqa: N801
     def execute_node(self, context: Any, graph: Any) -> None:
         """Integer arithmetic in numpy, or the RTL where exec_mode asks for it."""
         if self.get_nodeattr("exec_mode") == "rtlsim":
-            RTLBackend.execute_node(self, context, graph)
+            self._simulate(context, graph)
             return
         from hls.reference import half_even_shift
 

@@ -25,6 +25,7 @@ CACHE = "phyfold_rtlsim"
 HEADERS = (".vh", ".svh")
 SOURCES = (".v", ".sv")
 MEMORIES = (".dat", ".mem", ".hex")
+BARE_NAME = re.compile(r'"([\w.-]+)"')
 PORT_LINE = re.compile(r"VL_(IN|OUT|INOUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)(?:,\d+)?\);")
 
 
@@ -92,19 +93,21 @@ def sort_files(top_name: str, files: Sequence[str | Path]) -> HdlFiles:
     sources = [path for path in paths if path.suffix in SOURCES]
     if not sources:
         raise CompileError(f"{top_name}: no Verilog file among {[path.name for path in paths]}")
-    beside = [
-        path
-        for source in sources
-        for path in sorted(source.parent.iterdir())
-        if path.suffix in MEMORIES
-    ]
     listed = [path for path in paths if path.suffix in MEMORIES]
+    beside = [path for source in sources for path in _memories_beside(source)]
     return HdlFiles(
         top_name=top_name,
         sources=tuple(sorted(sources, key=lambda path: not path.stem.endswith("_pkg"))),
         headers=tuple(path for path in paths if path.suffix in HEADERS),
         data_files=tuple(dict.fromkeys([*listed, *beside])),
     )
+
+
+def _memories_beside(source: Path) -> list[Path]:
+    """Memory files in the source's folder that it names, or whose names it begins, without a path."""
+    names = tuple(set(BARE_NAME.findall(source.read_text(errors="replace"))))
+    found = (path for path in sorted(source.parent.iterdir()) if path.suffix in MEMORIES)
+    return [path for path in found if path.name.startswith(names)]
 
 
 def _check_file(path: Path) -> None:
