@@ -22,7 +22,7 @@ run: tools install
 	$(BIN)/phyfold run $(BUILD) --jobs $(JOBS)
 
 test: tools install
-	PHYFOLD_REQUIRE_TOOLS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) tests
+	PHYFOLD_REQUIRE_TOOLS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests
 
 lint: install
 	$(BIN)/ruff check .

@@ -106,5 +106,6 @@ def layer_plot(title: str, layers: Sequence[Mapping[str, Any]], path: Path) -> P
     other.set_ylabel("LUT, estimate")
     axes.set_title(title)
     handles = [*axes.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
-    axes.legend(handles, ["cycles per frame", "LUT (estimate)"], loc="upper right")
+    names = ["cycles per frame", "LUT (estimate)"]
+    figure.legend(handles, names, loc="outside lower center", ncols=2)
     return _save(figure, path)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+LINE_EVERY_S = 20.0
 Advance = Callable[[float, float], None]
 """Called with (done, total)."""
 
@@ -33,11 +35,26 @@ class Reporter:
         """One line; rich markup is understood."""
         self.console.print(text)
 
+    def _slow_lines(self, title: str) -> Advance:
+        """Where no bar can be drawn: a line now and then."""
+        last = time.monotonic()
+
+        def advance(done: float, total: float) -> None:
+            nonlocal last
+            if time.monotonic() - last >= LINE_EVERY_S:
+                last = time.monotonic()
+                self.line(f"  {title}: {done:,.0f} of {total:,.0f}")
+
+        return advance
+
     @contextlib.contextmanager
     def bar(self, title: str, total: float = 1.0) -> Iterator[Advance]:
-        """A progress bar; the callback takes (done, total) and an optional new title."""
-        if self.quiet or not self.console.is_terminal:
+        """A progress bar; the callback takes (done, total)."""
+        if self.quiet:
             yield lambda _done, _total: None
+            return
+        if not self.console.is_terminal:
+            yield self._slow_lines(title)
             return
         columns = (
             TextColumn("  {task.description}"),

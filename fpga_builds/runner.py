@@ -132,6 +132,7 @@ def _log_to_stderr(*, quiet: bool) -> None:
     handler.setLevel(logging.ERROR if quiet else logging.WARNING)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # What libraries say to their own developers is no news to a user of phyfold.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    exporter = "torch.onnx._internal.exporter._registration"
+    logging.getLogger(exporter).setLevel(logging.ERROR)
     for library in ("brevitas", "torch", "qonnx", "finn", "onnxscript"):
         warnings.filterwarnings("ignore", module=rf"{library}\.")

@@ -109,13 +109,17 @@ def hash_json(body: Any) -> str:
 
 @lru_cache(maxsize=32)
 def hash_sources(relative: str) -> str:
-    """SHA-256 of the program text (.py, .sv, .j2, .cpp) of a package or file of this project."""
-    root = Path(__file__).parent.parent / relative
-    files = [root] if root.is_file() else sorted(root.rglob("*"))
+    """SHA-256 of the program text of a file, a folder, or the files that a pattern matches.
+
+    Paths are relative to the project's root.
+    """
+    root = Path(__file__).parent.parent
+    files = sorted(root.glob(relative if "*" in relative else f"{relative}/**/*"))
+    files += [root / relative] if (root / relative).is_file() else []
     digest = hashlib.sha256()
     for item in files:
         if item.suffix in (".py", ".sv", ".svh", ".j2", ".cpp", ".h") and item.is_file():
-            digest.update(item.relative_to(root.parent).as_posix().encode() + b"\0")
+            digest.update(item.relative_to(root).as_posix().encode() + b"\0")
             digest.update(hashlib.sha256(item.read_bytes()).digest())
     return digest.hexdigest()
 

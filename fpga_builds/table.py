@@ -4,8 +4,8 @@
     python -m fpga_builds.table       (make table)
 
 A report in ``build/<name>/report.json`` whose checks passed is condensed to
-``docs/results/builds/<name>.json``, unless the one kept there counted more frames. The table between
-the markers in README.md is then written from the kept ones, so a fresh clone gives the same table.
+``docs/results/builds/<name>.json``, unless the one kept there counted more frames. The table
+between the markers in README.md is then written from the kept ones, so a fresh clone gives the same.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def condense(report: dict[str, Any]) -> dict[str, Any]:
     """What of a report is kept in the repository."""
     metrics = {(m["name"], m["stage"]): m for m in report["metrics"]}
     wanted = [metrics[key] for key in METRICS if key in metrics]
-    simulated = next((s for s in report["steps"] if s["name"] == "simulate"), {})
+    simulated: dict[str, Any] = next((s for s in report["steps"] if s["name"] == "simulate"), {})
     return {
         "build": report["build"],
         "description": report["description"],
@@ -80,7 +80,9 @@ def collect(root: Path, kept: Path) -> list[str]:
 
 def table(kept: Path) -> str:
     """The Markdown table of the kept results, and a line on how they were got."""
-    rows = [body for path in sorted(kept.glob("*.json")) if isinstance(body := read_json(path), dict)]
+    rows = [
+        body for path in sorted(kept.glob("*.json")) if isinstance(body := read_json(path), dict)
+    ]
     if not rows:
         return "No results yet: `make run`, then `make table`.\n"
     rows.sort(key=_position)
@@ -155,9 +157,9 @@ def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
     }
     parts = ", ".join(sorted({row["part"] for row in rows}))
     return [
-        f"BER: counted on the cycle-accurate RTL, {frames} frames of 30 bits per SNR; all {total:,} "
-        "frames equal the QONNX execution bit for bit. Loss: SNR beyond floating point at BER 1e-3, "
-        "on the same frames. Frames/s and latency: measured cycles at the target clock of "
+        f"BER: counted on the cycle-accurate RTL, {frames} frames of 30 bits per SNR; all "
+        f"{total:,} frames equal the QONNX execution bit for bit. Loss: SNR beyond floating point "
+        "at BER 1e-3, on the same frames. Frames/s and latency: measured cycles at the target clock of "
         f"{', '.join(sorted(clocks))}. LUT: estimate for {parts}, not a synthesis result. Weights: "
         "memory as stored, places of non-zeros included.",
     ]

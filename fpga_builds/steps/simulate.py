@@ -12,7 +12,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from fpga_builds import stimulus
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
+from fpga_builds.progress import Advance
 from fpga_builds.state import State
 from fpga_builds.steps.hdl import load_rtl
 from fpga_builds.stimulus import Chunk
@@ -46,14 +47,14 @@ class Bench:
 
     Attributes:
         accelerator: its borders say what codes mean.
-        simulate: codes [n, *shape] to `SimResult`.
+        simulate: (codes [n, *shape], progress) to `SimResult`.
         qonnx: host values [n, *shape] float32 to model outputs.
         frames: frames of a chunk: (bits sent or None, host values).
         explain: names layer and value of the mismatch in one frame: (codes, frame) to text.
     """
 
     accelerator: Accelerator
-    simulate: Callable[[IntArray], SimResult]
+    simulate: Callable[[IntArray, Callable[[int, int], None]], SimResult]
     qonnx: Callable[[Any], Any]
     frames: Callable[[Chunk], tuple[Any, Any]]
     explain: Callable[[IntArray, int], str]
@@ -77,7 +78,9 @@ def run(context: StepContext) -> StepOutput:
     with Simulator(binary, shards=context.jobs) as simulator:
         bench = Bench(
             accelerator=accelerator,
-            simulate=lambda codes: simulator.run(codes, disturbance=disturbance),
+            simulate=lambda codes, progress: simulator.run(
+                codes, disturbance=disturbance, progress=progress
+            ),
             qonnx=_qonnx(context.input("model")),
             frames=_frame_source(config, accelerator),
             explain=_explainer(context, accelerator, disturbance),
@@ -202,7 +205,8 @@ def count_chunks(context: StepContext, bench: Bench) -> list[dict[str, Any]]:
             path = folder / f"{chunk.label}.json"
             record = read_json(path)
             if not isinstance(record, dict):
-                record = count_chunk(context.config, bench, chunk)
+                shift = partial(_shifted, advance, done, total)
+                record = count_chunk(context.config, bench, chunk, shift)
                 write_json(path, record)
                 fresh += 1
             records.append(record)
@@ -213,8 +217,14 @@ def count_chunks(context: StepContext, bench: Bench) -> list[dict[str, Any]]:
     return records
 
 
-def count_chunk(config: BuildConfig, bench: Bench, chunk: Chunk) -> dict[str, Any]:
-    """Simulate one chunk and compare it with QONNX.
+def _shifted(advance: Advance, before: int, total: int, done: int, _frames: int) -> None:
+    advance(before + done, total)
+
+
+def count_chunk(
+    config: BuildConfig, bench: Bench, chunk: Chunk, progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """Simulate one chunk and compare it with QONNX; ``progress`` is told (frames done, frames).
 
     Raises:
         MismatchError: a bit differs; names the first frame, and the layer and value in it.
@@ -223,7 +233,7 @@ def count_chunk(config: BuildConfig, bench: Bench, chunk: Chunk) -> dict[str, An
 
     sent, x = bench.frames(chunk)
     codes = _codes(bench.accelerator, x)
-    result = bench.simulate(codes)
+    result = bench.simulate(codes, progress)
     output = bench.accelerator.output
     expected = decide_outputs(bench.qonnx(x), config.compile.output, output)
     rtl = np.asarray(result.outputs).reshape(len(codes), -1)

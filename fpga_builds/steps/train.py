@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fpga_builds.config import BUILDS_FOLDER, BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
@@ -18,6 +18,9 @@ from fpga_builds.progress import Reporter
 from fpga_builds.storage import read_json, storage_guard
 from fpga_builds.versions import package_version
 from models.errors import ConfigError
+
+if TYPE_CHECKING:
+    from quant.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +53,9 @@ def train_here(
     Returns:
         {"build", "checkpoint", "steps", "ber_10db", "sparsity"}.
     """
-    from quant.recipe import load_recipe
     from quant.train import Progress, TrainOptions, train_recipe
 
-    recipe = load_recipe(checkpoint_path(config).name)
+    recipe = _recipe_of(checkpoint_path(config))
     if seed is not None:
         train = recipe.train.model_copy(update={"seed": seed})
         recipe = recipe.model_copy(update={"train": train})
@@ -79,6 +81,18 @@ def train_here(
         with storage_guard(folder):
             train_recipe(recipe, folder, TrainOptions(device=device), progress)
     return {"build": config.name, "checkpoint": str(folder), **last}
+
+
+def _recipe_of(folder: Path) -> Recipe:
+    """The shipped recipe of a shipped checkpoint; else the one beside the checkpoint."""
+    from quant.recipe import load_recipe, parse_recipe
+
+    if folder.parent == SHIPPED:
+        return load_recipe(folder.name)
+    body = read_json(folder / "recipe.json")
+    if not isinstance(body, dict):
+        raise ConfigError(f"{folder}: no readable recipe.json there, so nothing can be trained")
+    return parse_recipe(body, str(folder / "recipe.json"))
 
 
 def run(context: StepContext) -> StepOutput:

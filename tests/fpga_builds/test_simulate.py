@@ -55,7 +55,7 @@ def test_errors_are_those_of_the_detector(tmp_path: Path) -> None:
     assert config.channel is not None
     sent, x = received(config, system_of(config.channel), chunks_of(config)[0])
     codes = to_codes(accelerator().input, x)
-    decided = bench(config).simulate(codes).outputs
+    decided = bench(config).simulate(codes, lambda *_: None).outputs
     expected = count(0.0, sent, decided)
     point = simulated(tmp_path, snr_db=[0.0], frames=100)["points"][0]
     assert point["errors"] == expected.errors > 0

@@ -81,7 +81,7 @@ def bench(
         pairs[:, 0::2] = soft(x)
         return pairs
 
-    def simulate(codes: Any) -> FakeResult:
+    def simulate(codes: Any, _progress: object) -> FakeResult:
         on_chunk()
         time.sleep(delay_s)
         bits = (soft(dequantize(acc.input, codes)) >= 0).astype(np.int64)
