@@ -4,13 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sim_chains import Dense, chain
 
+from hls import reference
+from hls.cycles import accelerator_cycles
 from hls.sim.engine import Disturbance, SimResult, Simulator, simulate
+from hls.sim.fifo_sizing import random_codes
 from hls.sim.verilate import SimBinary, Variant, build
+from hls.stitch import write_rtl
 from models.errors import CheckError, ConfigError, ToolError
 
 pytestmark = pytest.mark.verilator
@@ -137,8 +143,6 @@ def test_a_deadlock_names_the_stream(
 
 
 def test_missing_memory_file_is_an_error(toy, toy_binary: SimBinary, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     with pytest.raises(ToolError, match=r"does not start: .*toy_table\.dat"):
         simulate(replace(toy_binary, data_dir=tmp_path), toy.codes(1))
 
@@ -163,3 +167,21 @@ def test_wrong_disturbance_is_refused() -> None:
         Disturbance(seed=1, gap_probability=1.0)
     with pytest.raises(ConfigError, match="max_run=0"):
         Disturbance(seed=1, max_run=0)
+
+
+def test_a_stitched_chain_keeps_to_reference_and_cycle_model(tmp_path: Path) -> None:
+    accelerator = chain(12, [Dense(24, 4, 3), Dense(16, 2, 4), Dense(6, 3, 8)], seed=3)
+    binary = build(write_rtl(accelerator, tmp_path), accelerator, tmp_path / "sim")
+    codes = random_codes(accelerator, 200, 2)
+    expected = reference.run(accelerator, codes)
+    model = accelerator_cycles(accelerator)
+    result = simulate(binary, codes)
+    np.testing.assert_array_equal(result.outputs, expected)
+    assert result.ii_cycles == model.ii_cycles
+    assert result.latency_cycles == model.latency_cycles
+    # a frame waits for those before it, never the other way round
+    assert np.all(result.out_last - result.in_first >= model.latency_cycles)
+    for gap, stall in ((0.2, 0.0), (0.0, 0.2), (0.3, 0.3)):
+        disturbance = Disturbance(7, gap, stall, max_run=60)
+        disturbed = simulate(binary, codes, disturbance=disturbance)
+        np.testing.assert_array_equal(disturbed.outputs, expected)

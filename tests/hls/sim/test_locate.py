@@ -8,9 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sim_chains import Dense, chain
 
+from hls import reference
 from hls.ir import Accelerator
+from hls.sim.engine import simulate
+from hls.sim.fifo_sizing import random_codes
 from hls.sim.locate import first_difference, locate
+from hls.sim.verilate import build
+from hls.stitch import write_rtl
 
 FRAME, ELEMENT = 70, 5
 
@@ -54,6 +60,31 @@ def test_no_difference_is_none(toy, tmp_path_factory: pytest.TempPathFactory) ->
     codes = toy.codes(100)
     found = locate(toy.files, toy.accelerator, codes, 99, build_dir, trace=_trace(toy, None))
     assert found is None
+
+
+@pytest.mark.verilator
+def test_a_wrong_weight_is_found_in_its_layer(tmp_path: Path) -> None:
+    accelerator = chain(12, [Dense(24, 4, 3), Dense(16, 2, 4), Dense(6, 3, 8)])
+    rtl = write_rtl(accelerator, tmp_path)
+    binary = build(rtl, accelerator, tmp_path / "sim")
+    codes = random_codes(accelerator, 80, 1)
+    expected = reference.run(accelerator, codes)
+    np.testing.assert_array_equal(simulate(binary, codes).outputs, expected)
+    weights = next(path for path in rtl.data_files if path.name == "mvau1_weights.dat")
+    words = weights.read_text().split()
+    assert words[7][-1] != "3"
+    words[7] = words[7][:-1] + "3"  # word 7 is beat 1 of fold 1: row 2, column 4
+    weights.write_text("\n".join(words) + "\n")
+    outputs = simulate(binary, codes).outputs
+    place = first_difference(expected, outputs)
+    assert place is not None
+    found = locate(rtl, accelerator, codes, place[0], tmp_path / "sim")
+    assert found is not None
+    assert (found.layer, found.stream, found.element) == ("mvau1", "mvau1_y", 2)
+    assert found.frame <= place[0]
+    hidden = reference.trace(accelerator, codes)["thr0_y"][found.frame]
+    old = int(accelerator.layer("mvau1").arrays["weights"][2, 4])
+    assert found.got - found.expected == (3 - old) * int(hidden[4])
 
 
 def test_first_difference_of_arrays(tmp_path: Path) -> None:
