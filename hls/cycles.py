@@ -65,6 +65,11 @@ def fifo_latency(depth: int) -> int:
     return 0 if depth == 0 else 1 + (depth > FIFO_BLOCK_DEPTH)
 
 
+def fifo_spacing(depth: int) -> int:
+    """Cycles between the beats that a FIFO can carry: one place is filled or emptied, not both."""
+    return 2 if depth == 1 else 1
+
+
 def pipeline_latency(layer: Layer) -> int:
     """Cycles from taking a beat to offering the result that waited for it, in an idle layer."""
     p = layer.params
@@ -124,13 +129,17 @@ def accelerator_cycles(acc: Accelerator) -> AcceleratorCycles:
     worst, bottleneck = source.beats_per_frame, source.name
     for layer in acc.layers:
         stream = acc.stream(layer.inputs[0])
-        arrival = at[stream.name] + fifo_latency(stream.fifo_depth)
+        arrival = _through_fifo(at[stream.name], stream.fifo_depth)
         at[layer.outputs[0]] = output_cycles(layer, arrival)
         ii = layer_cycles(layer, stream.beats_per_frame).ii
         if ii > worst:
             worst, bottleneck = ii, layer.name
+    for stream in acc.streams:
+        if stream.fifo_depth and fifo_spacing(stream.fifo_depth) * stream.beats_per_frame > worst:
+            worst = fifo_spacing(stream.fifo_depth) * stream.beats_per_frame
+            bottleneck = stream.name
     sink = acc.stream(acc.output.stream)
-    last = int(at[sink.name][-1]) + fifo_latency(sink.fifo_depth)
+    last = int(_through_fifo(at[sink.name], sink.fifo_depth)[-1])
     return AcceleratorCycles(worst, last, bottleneck)
 
 
@@ -149,6 +158,10 @@ def _beats_in(layer: Layer, beats_in: int | None) -> int:
     if beats_in is None:
         raise CompileError(f"{layer.name}: a dwc has no frame of its own: pass beats_in")
     return beats_in
+
+
+def _through_fifo(cycles: IntArray, depth: int) -> IntArray:
+    return _spaced(cycles, fifo_spacing(depth)) + fifo_latency(depth)
 
 
 def _spaced(cycles: IntArray, gap: int) -> IntArray:

@@ -2,9 +2,10 @@
 //
 // First-in first-out buffer of Depth beats.
 //
-// II: 1 cycle. Latency: a beat taken in cycle t is offered in cycle t + 1 if Depth <= 64 (read from
-// LUT RAM) and in cycle t + 2 otherwise (block RAM with a prefetched word, which counts as one of the
-// Depth places). s_axis_tready depends on registers only. Reset: counters.
+// II: 1 cycle per beat; 2 if Depth is 1, whose place is either filled or emptied in a cycle.
+// Latency: a beat taken in cycle t is offered in cycle t + 1 if Depth <= 64 (read from LUT RAM) and in
+// cycle t + 2 otherwise (block RAM with a prefetched word, which counts as one of the Depth places).
+// s_axis_tready depends on registers only. Reset: counters.
 // count_q is the number of beats inside.
 //
 // PHY_FIFO_LIMIT, for simulations that look for the smallest depth: the simulator may write limit_q

@@ -35,7 +35,7 @@ module phy_thresholding #(
 );
   localparam int unsigned Folds   = Channels / Pe;
   localparam int unsigned FoldW   = phy_pkg::idx_bits(Folds);
-  localparam int unsigned Stages  = $clog2(Steps + 1);
+  localparam int unsigned Stages  = phy_pkg::idx_bits(Steps + 1);
   localparam int unsigned XBits   = InBits + (InSigned ? 1 : 2);  // holds every x and "never"
   localparam int unsigned PushLat = 1 + phy_pkg::search_cycles(Folds, Stages);
   localparam int unsigned Latency = PushLat + 1;
