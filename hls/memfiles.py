@@ -54,7 +54,9 @@ def dense_weights(layer: Layer) -> str:
     """The weight memory of an mvau."""
     p = layer.params
     weights = _weights(layer)
-    return hex_words(fold(weights, p["pe"], p["simd"]).reshape(-1, p["pe"] * p["simd"]), p["weight_bits"])
+    return hex_words(
+        fold(weights, p["pe"], p["simd"]).reshape(-1, p["pe"] * p["simd"]), p["weight_bits"]
+    )
 
 
 def sparse_weights(layer: Layer) -> str:
@@ -147,7 +149,9 @@ def _shape(layer: Layer, key: str, shape: tuple[int, ...]) -> None:
     if key not in layer.arrays:
         raise CompileError(f"{layer.name}: a {layer.kind} needs the array {key!r}")
     if layer.arrays[key].shape != shape:
-        raise CompileError(f"{layer.name}: {key} of shape {layer.arrays[key].shape}: must be {shape}")
+        raise CompileError(
+            f"{layer.name}: {key} of shape {layer.arrays[key].shape}: must be {shape}"
+        )
 
 
 def _fits(layer: Layer, key: str, fmt: IntFormat) -> None:

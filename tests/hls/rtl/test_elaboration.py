@@ -183,4 +183,6 @@ def test_memories_and_multipliers_are_inferred(tmp_path: Path) -> None:
 def _last_stat(log: str, name: str) -> set[str]:
     """Cell types in the statistics that job ``name`` printed last."""
     part = log.split(f"## {name} # tee")[1].split("##")[0]
-    return {word for line in part.splitlines() for word in line.split() if word.isupper() or "_" in word}
+    return {
+        word for line in part.splitlines() for word in line.split() if word.isupper() or "_" in word
+    }

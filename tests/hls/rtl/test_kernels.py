@@ -43,7 +43,9 @@ CASES = {
         U4, 2, 2, [requant(2, 2, U4, (4, 9, 0), S8, (-100, 99))]
     ),
     "requant long fraction": chain(S12, 1, 5, [requant(5, 1, S12, (18, 34, 20), S8)]),
-    "dwc down and up": chain(U3, 6, 24, [dwc(U3, 6, 2), dwc(U3, 2, 1), dwc(U3, 1, 8), dwc(U3, 8, 8)]),
+    "dwc down and up": chain(
+        U3, 6, 24, [dwc(U3, 6, 2), dwc(U3, 2, 1), dwc(U3, 1, 8), dwc(U3, 8, 8)]
+    ),
     "fifos of 1, 2 and 70": chain(
         S8, 2, 8, [thresholding(8, 2, S8, 3, U2), dwc(U2, 2, 4)], {"s0": 70, "s1": 1, "s2": 2}
     ),
@@ -80,8 +82,6 @@ def test_a_changed_weight_is_seen(tmp_path: Path) -> None:
         outputs = simulator.run(codes).outputs
     wrong = (outputs != reference.run(acc, codes)).any(axis=0)
     np.testing.assert_array_equal(wrong, [True, False, False, False])
-
-
 
 
 def test_a_wrong_sum_is_seen(tmp_path: Path) -> None:

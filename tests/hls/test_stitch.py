@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stitcher: names, files, bytes, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rtl_chains import chain, dwc, mvau, thresholding
+
+from hls.ir import Accelerator, IntFormat
+from hls.stitch import render_top, stream_wires, top_name, write_rtl
+from models.errors import CompileError, StorageError
+
+U4, S4, S8 = IntFormat(4, signed=False), IntFormat(4, signed=True), IntFormat(8, signed=True)
+
+
+@pytest.fixture
+def acc() -> Accelerator:
+    """Two dense layers, 12 -> 8 -> 4."""
+    first = mvau((8, 12), 4, 3, S8, S4)
+    layers = [
+        first,
+        thresholding(8, 4, first.fmt, 15, U4),
+        dwc(U4, 4, 2),
+        mvau((4, 8), 2, 2, U4, S4),
+    ]
+    return chain(S8, 3, 12, layers, {"s2": 4}, name="two-layers")
+
+
+def test_top_and_its_names(acc: Accelerator) -> None:
+    text = render_top(acc)
+    assert top_name(acc) == "two_layers_top"
+    assert "module two_layers_top (" in text
+    assert ") u_l3 (" in text
+    assert '.WeightFile("l3_weights.dat")' in text
+    assert ") fifo_s2 (" in text
+    assert text.count("phy_fifo #(") == 1
+    plain, buffered = stream_wires(acc, "s1"), stream_wires(acc, "s2")
+    assert (plain.up, plain.down, plain.fifo) == ("s_s1", "s_s1", "")
+    assert (buffered.up, buffered.down, buffered.fifo) == ("p_s2", "s_s2", "fifo_s2")
+    for prefix in (*plain.sides, *buffered.sides):
+        for wire in ("tdata", "tvalid", "tready"):
+            assert f" {prefix}_{wire};" in text
+
+
+def test_package_holds_what_the_top_needs_and_no_more(acc: Accelerator, tmp_path: Path) -> None:
+    rtl = write_rtl(acc, tmp_path)
+    names = [path.name for path in rtl.sources]
+    assert names[0] == "phy_pkg.sv"
+    assert names[-1] == "two_layers_top.sv"
+    assert {"phy_mvau.sv", "phy_thresholding.sv", "phy_dwc.sv", "phy_fifo.sv"} <= set(names)
+    assert not {"phy_requant.sv", "phy_mvau_sparse.sv"} & set(names)
+    written = {path.name for path in (tmp_path / "rtl").iterdir()}
+    assert written == {path.name for path in (*rtl.sources, *rtl.data_files)}
+    assert {path.parent for path in (*rtl.sources, *rtl.data_files)} == {tmp_path / "rtl"}
+
+
+def test_equal_descriptions_give_equal_bytes(acc: Accelerator, tmp_path: Path) -> None:
+    acc.save(tmp_path)
+    first = write_rtl(acc, tmp_path / "a")
+    second = write_rtl(Accelerator.load(tmp_path), tmp_path / "b")
+    for one, other in zip(
+        (*first.sources, *first.data_files), (*second.sources, *second.data_files), strict=True
+    ):
+        assert one.name == other.name
+        assert one.read_bytes() == other.read_bytes()
+    deeper = render_top(acc.with_fifo_depths({"s2": 5}))
+    assert deeper.splitlines()[0] != render_top(acc).splitlines()[0]
+
+
+def test_files_of_an_earlier_run_go(acc: Accelerator, tmp_path: Path) -> None:
+    write_rtl(acc, tmp_path)
+    stale = [tmp_path / "rtl" / name for name in ("l9_weights.dat", "old_top.sv")]
+    note = tmp_path / "rtl" / "notes.txt"
+    for path in (*stale, note):
+        path.write_text("x")
+    write_rtl(acc, tmp_path)
+    assert not any(path.exists() for path in stale)
+    assert note.exists()
+
+
+def test_a_folder_that_cannot_be_written(acc: Accelerator, tmp_path: Path) -> None:
+    (tmp_path / "rtl").write_text("a file where the folder has to be")
+    with pytest.raises(StorageError, match=r"rtl: RTL cannot be written \(File exists\)"):
+        write_rtl(acc, tmp_path)
+
+
+def _changed(acc: Accelerator, index: int, **params: int) -> Accelerator:
+    layers = list(acc.layers)
+    layers[index] = replace(layers[index], params={**layers[index].params, **params})
+    return replace(acc, layers=tuple(layers))
+
+
+def test_folding_that_does_not_divide(acc: Accelerator, tmp_path: Path) -> None:
+    with pytest.raises(
+        CompileError, match=r"l0: pe=3 must divide mat_h=8; choices: \[1, 2, 4, 8\]"
+    ):
+        write_rtl(_changed(acc, 0, pe=3), tmp_path)
+    with pytest.raises(CompileError, match=r"l2: one of in_elems=4, out_elems=3 must divide"):
+        write_rtl(_changed(acc, 2, out_elems=3), tmp_path)
+    assert not (tmp_path / "rtl").exists()
+
+
+def test_streams_that_do_not_fit(acc: Accelerator, tmp_path: Path) -> None:
+    with pytest.raises(
+        CompileError,
+        match=r"l3: its input stream s3 has 4 bits x 2 elements x 4 beats; the layer has 4 x 4 x 2",
+    ):
+        write_rtl(_changed(acc, 3, simd=4), tmp_path)
+    wrong = replace(acc.streams[1], consumer="l3")
+    streams = (acc.streams[0], wrong, *acc.streams[2:])
+    with pytest.raises(CompileError, match="l1: its input stream s1 names 'l3' at that end"):
+        write_rtl(replace(acc, streams=streams), tmp_path)
+
+
+def test_missing_parameters_and_layers(acc: Accelerator, tmp_path: Path) -> None:
+    params = {k: v for k, v in acc.layers[0].params.items() if k != "acc_bits"}
+    layers = (replace(acc.layers[0], params=params), *acc.layers[1:])
+    with pytest.raises(CompileError, match=r"l0: a mvau needs the parameters \['acc_bits'\]"):
+        write_rtl(replace(acc, layers=layers), tmp_path)
+    with pytest.raises(CompileError, match="accelerator two-layers: has no layers"):
+        write_rtl(replace(acc, layers=()), tmp_path)
+
+
+def test_names_that_become_equal(acc: Accelerator, tmp_path: Path) -> None:
+    streams = (
+        *acc.streams,
+        replace(acc.streams[1], name="s:1"),
+        replace(acc.streams[1], name="s_1"),
+    )
+    with pytest.raises(CompileError, match="'s:1' and 's_1' would both be called s_1"):
+        write_rtl(replace(acc, streams=streams), tmp_path)
