@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cycle model: initiation intervals and latencies of the kernels as formulas of their parameters.
+"""The cycle model: intervals and latencies of the kernels as formulas of their parameters.
 
 The functions mirror ``hls/rtl`` (widths: ``phy_pkg.sv``; latencies: the header of each kernel), and
-tests hold both to each other. A beat moves in the cycle in which valid and ready are high; a latency
-counts from the cycle in which a beat is taken to the one in which its result is first offered.
+tests hold both to each other. A beat moves in the cycle in which valid and ready are high; a
+latency counts from the cycle in which a beat is taken to the one in which its result is first
+offered.
 """
 
 from __future__ import annotations
@@ -96,7 +97,8 @@ def output_cycles(layer: Layer, taken: IntArray) -> IntArray:
     latency = pipeline_latency(layer)
     if layer.kind in ("mvau", "mvau_sparse"):
         beats, folds = p["mat_w"] // p["simd"], p["mat_h"] // p["pe"]
-        return _spaced(taken, 1)[-1] + beats * np.arange(folds, dtype=np.int64) + latency
+        last = int(_spaced(taken, 1)[-1])
+        return last + beats * np.arange(folds, dtype=np.int64) + latency
     if layer.kind != "dwc":
         return _spaced(taken, 1) + latency
     if p["in_elems"] > p["out_elems"]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory files of the kernels: integer arrays of a layer as $readmemh text.
 
-Every file holds one hexadecimal word per line, word 0 first, no addresses. The layout of each word is
-stated at the top of the kernel that reads it (``hls/rtl/phy_*.sv``) and nowhere else decided.
+Every file holds one hexadecimal word per line, word 0 first, no addresses. The layout of each word
+is stated at the top of the kernel that reads it (``hls/rtl/phy_*.sv``).
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def sparse_weights(layer: Layer) -> str:
 def compress(name: str, weights: IntArray, block: int, nnz: int) -> tuple[IntArray, IntArray]:
     """Positions and values of the non-zeros of each block of columns.
 
-    weights: [MatH, MatW]. Returns two arrays [MatH, MatW/block, nnz]; surplus places hold index 0 and
-    value 0. Raises CompileError if a block has more than ``nnz`` non-zeros.
+    weights: [MatH, MatW]. Returns two arrays [MatH, MatW/block, nnz]; surplus places hold index 0
+    and value 0. Raises CompileError if a block has more than ``nnz`` non-zeros.
     """
     height, width = weights.shape
     if width % block:
@@ -105,9 +105,9 @@ def threshold_files(layer: Layer) -> dict[str, str]:
     fmt = IntFormat(p["in_bits"], bool(p["in_signed"]))
     never = fmt.max + 1
     stages = p["steps"].bit_length()
-    table = np.full((p["channels"], (1 << stages) - 1), never, dtype=np.int64)
-    table[:, : p["steps"]] = np.clip(thresholds, fmt.min, never)
-    table = table.reshape(p["channels"] // p["pe"], p["pe"], -1)
+    padded = np.full((p["channels"], (1 << stages) - 1), never, dtype=np.int64)
+    padded[:, : p["steps"]] = np.clip(thresholds, fmt.min, never)
+    table = padded.reshape(p["channels"] // p["pe"], p["pe"], -1)
     bits = threshold_bits(p)
     files = {}
     for stage in range(stages):

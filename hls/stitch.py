@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From an accelerator description to RTL: one flat top module, its kernels and its memory files.
 
-The kernels are hand-written and copied as they are; what is generated is the top (a list of instances
-and wires, template ``hls/rtl/templates/top.sv.j2``) and the memory files. Equal descriptions give equal
-bytes. ``docs/rtl.md`` has the names that simulators and scripts may rely on.
+The kernels are hand-written and copied as they are; what is generated is the top (a list of
+instances and wires, template ``hls/rtl/templates/top.sv.j2``) and the memory files. Equal
+descriptions give equal bytes. ``docs/rtl.md`` has the names that simulators and scripts may rely on.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     ),
     "dwc": ("in_elems", "out_elems", "elem_bits"),
 }
-"""Parameters of each kernel in the order of its declaration; RTL names are the CamelCase of these."""
+"""Parameters of each kernel in the order of its declaration; the RTL has them in CamelCase."""
 
 MEMORY_PARAMETER: Mapping[str, tuple[str, str]] = {
     "mvau": ("WeightFile", "_weights.dat"),
@@ -219,7 +219,8 @@ def _check_params(layer: Layer) -> None:
         if p[small] < 1 or p[large] % p[small]:
             choices = [d for d in range(1, p[large] + 1) if p[large] % d == 0]
             raise CompileError(
-                f"{layer.name}: {small}={p[small]} must divide {large}={p[large]}; choices: {choices}"
+                f"{layer.name}: {small}={p[small]} must divide {large}={p[large]}; "
+                f"choices: {choices}"
             )
     if layer.kind == "dwc":
         narrow, wide = sorted((p["in_elems"], p["out_elems"]))

@@ -168,7 +168,7 @@ def chain(
 
 
 def frames(acc: Accelerator, count: int, seed: int = 0) -> IntArray:
-    """Random input frames; the first ones hold only the smallest, the largest, both in turn, and 0."""
+    """Random input frames; the first ones hold the smallest, the largest, both in turn, and 0."""
     fmt = acc.input.fmt
     codes = np.random.default_rng(seed).integers(fmt.min, fmt.max + 1, (count, *acc.input.shape))
     codes[0], codes[1], codes[3] = fmt.min, fmt.max, 0

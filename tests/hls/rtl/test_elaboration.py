@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every kernel through both front ends, bad parameters refused, memories and multipliers inferred."""
+"""Every kernel through both front ends; bad parameters refused; memories and DSPs inferred."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_memories_and_multipliers_are_inferred(tmp_path: Path) -> None:
 
 def _last_stat(log: str, name: str) -> set[str]:
     """Cell types in the statistics that job ``name`` printed last."""
-    part = log.split(f"## {name} # tee")[1].split("##")[0]
+    part = log.split(f"## {name} # tee")[1].split("##", maxsplit=1)[0]
     return {
         word for line in part.splitlines() for word in line.split() if word.isupper() or "_" in word
     }
