@@ -3,7 +3,7 @@
 
 The kernels are hand-written and copied as they are; what is generated is the top (a list of
 instances and wires, template ``hls/rtl/templates/top.sv.j2``) and the memory files. Equal
-descriptions give equal bytes. ``docs/rtl.md`` has the names that simulators and scripts may rely on.
+descriptions give equal bytes. ``docs/rtl.md`` has the names that simulators and scripts rely on.
 """
 
 from __future__ import annotations
