@@ -102,6 +102,17 @@ def multiplier_luts(weight_bits: int, in_bits: int, part: Device) -> float:
     return max(1.75 * w * x + 0.25 * (w + x) + 1.0, 2.0)
 
 
+def gather_luts(block: int, in_bits: int, part: Device) -> float:
+    """LUTs that choose one of ``block`` inputs; a LUT4 chooses one of two, a LUT6 one of four."""
+    inputs = 2 if part.family == "ecp5" else 4
+    return ceil((block - 1) / (inputs - 1)) * in_bits
+
+
+def memory_bit_luts(part: Device) -> float:
+    """Price of a bit of block RAM in LUTs, at the device's own ratio."""
+    return part.lut / (part.bram18 * 18_432)
+
+
 def memory(depth: int, width: int, part: Device, block_depth: int = ROM_BLOCK_DEPTH) -> Cost:
     """A memory of ``depth`` words of ``width`` bits: block RAM from ``block_depth`` words on."""
     if depth >= block_depth:
@@ -121,9 +132,8 @@ def _mvau_sparse(p: Params, part: Device) -> Cost:
     index_bits = max(1, (p["block"] - 1).bit_length())
     lanes = p["pe"] * per_row
     cost = _product(p, part, lanes, lanes * (p["weight_bits"] + index_bits))
-    inputs = 2 if part.family == "ecp5" else 4  # choices that one LUT selects from
-    select = ceil((p["block"] - 1) / (inputs - 1)) * p["in_bits"]
-    return cost + Cost(lut=lanes * select, ff=lanes * p["in_bits"])
+    select = gather_luts(p["block"], p["in_bits"], part)
+    return cost + Cost(lut=round(lanes * select), ff=lanes * p["in_bits"])
 
 
 def _product(p: Params, part: Device, lanes: int, word_bits: int) -> Cost:

@@ -55,7 +55,7 @@ def check_codes(acc: Accelerator, codes: npt.ArrayLike) -> IntArray:
             f"{acc.input.fmt.min} to {acc.input.fmt.max}",
             hint="quantize with clip(half_even(x / scale))",
         )
-    return array.reshape(len(array), -1).astype(np.int64)
+    return array.reshape(len(array), int(np.prod(acc.input.shape))).astype(np.int64)
 
 
 def run_layer(layer: Layer, x: IntArray) -> IntArray:

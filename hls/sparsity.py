@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block-balanced sparse weights: in every row, every block of neighbouring columns has few non-zeros."""
+"""Block-balanced sparse weights: in every row, every block of columns has few non-zeros."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from hls.ir import IntArray
-from models.errors import CompileError
 
-MIN_SAVING = 1.6
-"""Multipliers saved at least: below, the selection in front of each costs more than it saves."""
+MIN_SAVING = 1.2
+"""Cost of a dense layer over that of a sparse one, at least; below, the simpler kernel is used."""
 MAX_BLOCK = 64
 
 
@@ -39,42 +39,32 @@ def largest_count(weights: IntArray, block: int) -> int:
     return int((weights.reshape(rows, columns // block, block) != 0).sum(axis=2).max(initial=0))
 
 
-def find_block_form(weights: IntArray, form: BlockForm | None = None) -> BlockForm | None:
-    """The block form that saves most multipliers, or None where dense is as good.
+def holds(weights: IntArray, form: BlockForm) -> bool:
+    """True if weights [rows, columns] have that form."""
+    return weights.shape[1] % form.block == 0 and largest_count(weights, form.block) <= form.nnz
+
+
+def find_block_form(
+    weights: IntArray, cost: Callable[[BlockForm | None], float], form: BlockForm | None = None
+) -> BlockForm | None:
+    """The block form that costs least, or None where a dense layer costs about as little.
 
     Args:
         weights: [rows, columns].
-        form: a form to check instead of a search.
-
-    Raises:
-        CompileError: the form given does not hold for weights that are sparse.
+        cost: of one column of one row per cycle, computed in that form or (None) densely.
+        form: a form to use wherever it holds; where it does not (the merged last layer), a
+            form is looked for.
     """
-    columns = weights.shape[1]
-    if form is not None:
-        return _checked(weights, form)
-    if np.count_nonzero(weights) * MIN_SAVING > weights.size:
+    if form is not None and holds(weights, form):
+        return form
+    if np.all(weights != 0):
         return None
-    best: BlockForm | None = None
-    for block in divisors(columns):
+    dense = cost(None)
+    best, least = None, dense / MIN_SAVING
+    for block in divisors(weights.shape[1]):
         if not 2 <= block <= MAX_BLOCK:
             continue
         found = BlockForm(block, max(1, largest_count(weights, block)))
-        if best is None or found.saving > best.saving:
-            best = found
-    return best if best is not None and best.saving >= MIN_SAVING else None
-
-
-def _checked(weights: IntArray, form: BlockForm) -> BlockForm | None:
-    columns = weights.shape[1]
-    if columns % form.block:
-        return None
-    count = largest_count(weights, form.block)
-    if count <= form.nnz:
-        return form
-    if np.count_nonzero(weights) * form.block > weights.size * form.nnz:
-        return None  # a dense layer beside sparse ones
-    raise CompileError(
-        f"sparse block form {form.nnz} in {form.block}: a block of {form.block} columns has {count} "
-        "non-zero weights",
-        hint="choose nnz at least as large, or leave the block form to be found",
-    )
+        if found.nnz < block and cost(found) < least:
+            best, least = found, cost(found)
+    return best

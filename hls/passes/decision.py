@@ -27,14 +27,14 @@ from hls.passes.chain import (
     integer_weights,
     tensor_range,
 )
-from hls.passes.graph import label, main_chain, need_constant, new_constant, new_tensor
+from hls.passes.graph import constant, label, main_chain, need_constant, new_constant, new_tensor
 from hls.passes.integer_input import CODES
 from hls.passes.integer_thresholds import drop_dead_nodes, flip_rows, threshold_node
 from hls.passes.integer_weights import annotate
 from hls.passes.monotone import MonotoneMap
 from hls.passes.quantizer import Quantizer, smallest_format
 from hls.passes.thresholds import AccRange, smallest_accumulators
-from hls.passes.ties import UNIT, TieReport, product_error
+from hls.passes.ties import UNIT, TieReport, powers_of_two, product_error
 from models.errors import CompileError
 
 MAX_MERGED_WEIGHT_BITS = 18
@@ -193,8 +193,8 @@ def _float_error(model: ModelWrapper, chain: Chain) -> np.ndarray:
     """Bound on the float32 error of each output [channels]; 0 where float32 is exact."""
     product = product_error(model, chain)
     rest = chain.nodes[product.first :]
-    plain = not rest or (len(rest) == 1 and rest[0].op_type == "Add")
-    if plain and not product.error.any():
+    scaling = rest[1:] if rest and rest[0].op_type == "Add" else rest
+    if not product.error.any() and all(_only_scales(model, n) for n in scaling):
         return np.zeros(chain.exact.channels)
     low, high = tensor_range(model, chain.source)
     a = np.abs([float(v) for v in chain.exact.a])
@@ -202,6 +202,13 @@ def _float_error(model: ModelWrapper, chain: Chain) -> np.ndarray:
     rounding = 2 * (len(rest) + 1) * UNIT * (a * max(abs(low), abs(high)) + b)
     bound: np.ndarray = product.error / np.abs(product.scale) * a + rounding
     return bound
+
+
+def _only_scales(model: ModelWrapper, node: NodeProto) -> bool:
+    """True for a multiplication by powers of two: exact in float32."""
+    if node.op_type not in ("Mul", "Div") or constant(model, node.input[1]) is None:
+        return False
+    return powers_of_two(need_constant(model, node, 1).astype(np.float64))
 
 
 def _decision_ties(model: ModelWrapper, chain: Chain, error: np.ndarray) -> TieReport:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,10 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import GiveUniqueNodeNames
 
-from hls.costs import Cost, kind_cost
+from hls.costs import Cost, gather_luts, kind_cost, memory_bit_luts, multiplier_luts
 from hls.devices import Device
 from hls.finn_env import RTL_DOMAIN
-from hls.finn_ops.params import thresholding_params
+from hls.finn_ops.params import mvau_params, thresholding_params
 from hls.passes.graph import constant, custom, new_constant, replace_node
 from hls.requant import RequantParams, find_requant
 from hls.sparsity import BlockForm, find_block_form
@@ -23,6 +24,8 @@ from models.errors import CompileError
 DROPPED = ("preferred_impl_style",)
 TYPICAL_PE = 4
 """Lanes for which thresholds and arithmetic are compared: folding comes later."""
+TYPICAL_LANES = 128
+"""Multipliers of a dense layer, for its share of weight memory where forms are compared."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ class SpecializeToPhy(Transformation):  # type: ignore[misc]
         weights = constant(model, node.input[1])
         form = None
         if self.sparse == "auto" and weights is not None:
-            form = find_block_form(np.rint(weights.T).astype(np.int64), self.form)
+            codes = np.rint(weights.T).astype(np.int64)
+            form = find_block_form(codes, self._column_cost(node, codes), self.form)
         op_type = "MVAU_phy" if form is None else "SparseMVAU_phy"
         new = _specialized(node, op_type, list(node.input))
         new.attribute.append(helper.make_attribute("mem_mode", "internal_embedded"))
@@ -81,6 +85,26 @@ class SpecializeToPhy(Transformation):  # type: ignore[misc]
             reason = f"at most {form.nnz} non-zeros in {form.block} columns of every row"
         replace_node(model, node, [new])
         self.choices.append(Choice(node.name, op_type, reason))
+
+    def _column_cost(
+        self, node: NodeProto, codes: np.ndarray
+    ) -> Callable[[BlockForm | None], float]:
+        """LUTs of a column of a row per cycle, its share of the weight memory included."""
+        params = mvau_params(custom(node))
+        part, share = self.part, max(codes.size // TYPICAL_LANES, 1)
+
+        def cost(form: BlockForm | None) -> float:
+            w, x = params["weight_bits"], params["in_bits"]
+            lane = multiplier_luts(w, x, part)
+            if form is None:
+                return lane + share * w * memory_bit_luts(part)
+            index_bits = max(1, (form.block - 1).bit_length())
+            lane += gather_luts(form.block, x, part) + share * form.saving * (
+                (w + index_bits) * memory_bit_luts(part)
+            )
+            return lane / form.saving
+
+        return cost
 
     def _thresholding(self, model: ModelWrapper, node: NodeProto) -> None:
         params = thresholding_params(custom(node))

@@ -4,7 +4,7 @@
 Every correctly rounded float32 operation is monotone, so the float32 chain behind a product is a
 monotone function of the accumulator. If it gives the exact levels at T and at T - 1 for every
 threshold T, it gives them everywhere. The product itself is exact in float32 when its scales
-are powers of two and no partial sum exceeds 2^24 steps; otherwise its error is bounded by
+are powers of two and no partial sum needs more than 24 bits; otherwise its error is bounded by
 
     |fl(sum) - sum| <= (n + 2 + m) u sum |w_i| max|x|,  u = 2^-24, m further factors
 
@@ -89,7 +89,7 @@ def product_error(model: ModelWrapper, chain: Chain) -> ProductError:
     bias = _bias(model, chain, first) / step
     reach = np.abs(weights).sum(axis=0) * max(abs(low), abs(high)) / grid
     total = reach + np.abs(bias)
-    if _powers_of_two(scale) and np.all(bias == np.rint(bias)) and total.max() < FLOAT_EXACT:
+    if powers_of_two(scale) and np.all(total * _grid_steps(bias) < FLOAT_EXACT):
         return clean
     error = (len(weights) + 2 + first) * UNIT * 1.01 * total * step
     return ProductError(scale, offset, error, first)
@@ -104,7 +104,17 @@ def _bias(model: ModelWrapper, chain: Chain, first: int) -> npt.NDArray[np.float
     return np.zeros(chain.exact.channels)
 
 
-def _powers_of_two(values: npt.NDArray[np.float64]) -> bool:
+def _grid_steps(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Smallest power of two by which each value has to be multiplied to be an integer."""
+    mantissa, exponent = np.frexp(values)
+    scaled = np.ldexp(mantissa, 53).astype(np.int64)  # values = scaled * 2^(exponent - 53)
+    lowest = np.where(scaled == 0, 1, scaled & -scaled)
+    finest = exponent - 53 + np.log2(lowest)
+    return np.exp2(np.where(scaled == 0, 0.0, np.maximum(-finest, 0.0)))
+
+
+def powers_of_two(values: npt.NDArray[np.float64]) -> bool:
+    """True if every value is a power of two, of either sign."""
     mantissa, _ = np.frexp(np.abs(values))
     return bool(np.all(mantissa == 0.5))
 
