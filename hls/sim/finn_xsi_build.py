@@ -104,7 +104,7 @@ def sort_files(top_name: str, files: Sequence[str | Path]) -> HdlFiles:
 
 
 def _memories_beside(source: Path) -> list[Path]:
-    """Memory files in the source's folder that it names, or whose names it begins, without a path."""
+    """Memory files in the source's folder that it names, or begins to name, without a path."""
     names = tuple(set(BARE_NAME.findall(source.read_text(errors="replace"))))
     found = (path for path in sorted(source.parent.iterdir()) if path.suffix in MEMORIES)
     return [path for path in found if path.name.startswith(names)]

@@ -71,8 +71,9 @@ def stitch_nodes(model: Any, folder: Path) -> Path:
 
     if not model.graph.node:
         raise CompileError("stitching: the graph has no nodes")
+    ops = [_op(node) for node in model.graph.node]  # FINN's pass trusts that all have their HDL
     ReplaceVerilogRelPaths().apply(model)
-    return _publish(model, _join(model), folder)
+    return _publish(model, _join(model, ops), folder)
 
 
 def use_package(model: Any, package: RtlFiles, folder: Path) -> Path:
@@ -148,7 +149,7 @@ def _render(top: _Top) -> str:
     return environment.get_template(TEMPLATE).render(top=TOP, **vars(top))
 
 
-def _join(model: Any) -> _Top:
+def _join(model: Any, ops: Sequence[Any]) -> _Top:
     inputs = [item.name for item in model.graph.input if model.get_initializer(item.name) is None]
     outputs = [item.name for item in model.graph.output]
     names = {tensor: f"s_axis_{i}" for i, tensor in enumerate(inputs)}
@@ -159,8 +160,7 @@ def _join(model: Any) -> _Top:
     weights: list[StreamWires] = []
     files: list[Path] = []
     twice = False
-    for node in model.graph.node:
-        op = _op(node)
+    for node, op in zip(model.graph.node, ops, strict=True):
         streams = _node_streams(model, node, op)
         for port, tensor, width, end in streams:
             names.setdefault(tensor, f"w{len(names)}")
@@ -202,6 +202,9 @@ def _op(node: Any) -> Any:
             hint="run SpecializeLayers and CreateDataflowPartition first",
         )
     op = getHWCustomOp(node)
+    folder = op.get_nodeattr("code_gen_dir_ipgen")
+    if not (folder and op.get_nodeattr("ipgen_path") and Path(folder).is_dir()):
+        raise CompileError(f"{node.name}: its HDL is not generated", hint="run PrepareIP first")
     for kind in ("aximm", "axilite"):
         if op.get_verilog_top_module_intf_names().get(kind):
             raise NotImplementedError(
