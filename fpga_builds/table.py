@@ -5,7 +5,7 @@
 
 A report in ``build/<name>/report.json`` whose checks passed is condensed to
 ``docs/results/builds/<name>.json``, unless the one kept there counted more frames. The table
-between the markers in README.md is then written from the kept ones, so a fresh clone gives the same.
+between the markers in README.md is then written from the kept ones: a fresh clone gives the same.
 """
 
 from __future__ import annotations
@@ -159,9 +159,9 @@ def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [
         f"BER: counted on the cycle-accurate RTL, {frames} frames of 30 bits per SNR; all "
         f"{total:,} frames equal the QONNX execution bit for bit. Loss: SNR beyond floating point "
-        "at BER 1e-3, on the same frames. Frames/s and latency: measured cycles at the target clock of "
-        f"{', '.join(sorted(clocks))}. LUT: estimate for {parts}, not a synthesis result. Weights: "
-        "memory as stored, places of non-zeros included.",
+        "at BER 1e-3, on the same frames. Frames/s and latency: measured cycles at the target "
+        f"clock of {', '.join(sorted(clocks))}. LUT: estimate for {parts}, no synthesis result. "
+        "Weights: memory as stored, places of non-zeros included.",
     ]
 
 
