@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""QONNX in, accelerator out: the compiler's steps, each kept as a file and checked on golden frames.
+"""QONNX in, accelerator out: the compiler's steps, each kept as a file and checked.
 
     00_qonnx  01_tidy  02_integer_weights  03_integer_activations  04_decision
     05_finn  06_specialized  07_folded  ->  accelerator.json, parameters.npz
@@ -129,7 +129,7 @@ class _Compilation:
         finn = to_finn(decided.model)
         self._keep("finn", finn)
         specialized = self._specialize(finn)
-        folded, folding, base = self._fold(specialized, (entry, decided.output))
+        folded, folding = self._fold(specialized, (entry, decided.output))
         golden = self._golden(original, entry, decided.output)
         self._check_steps(golden, decided.output)
         acc = self._extract(folded, (entry, decided.output))
@@ -163,7 +163,7 @@ class _Compilation:
 
     def _fold(
         self, model: ModelWrapper, borders: tuple[Border, Border]
-    ) -> tuple[ModelWrapper, dict[str, Fold], Accelerator]:
+    ) -> tuple[ModelWrapper, dict[str, Fold]]:
         from hls.folding import load_folding, solve_cycles, solve_device, solve_latency
         from hls.passes.fold import ApplyFolding, InsertWidthConverters
 
@@ -186,7 +186,7 @@ class _Compilation:
             folding = solve_cycles(base, target.frame_cycles(self.options.clock_mhz), part)
         folded = model.transform(ApplyFolding(folding)).transform(InsertWidthConverters())
         self._keep("folded", folded)
-        return folded, folding, base
+        return folded, folding
 
     def _extract(self, model: ModelWrapper, borders: tuple[Border, Border]) -> Accelerator:
         from hls.extract import extract
@@ -275,9 +275,7 @@ class _Compilation:
                 fragile,
             )
 
-    def _write(
-        self, acc: Accelerator, folding: dict[str, Fold], folded: ModelWrapper
-    ) -> None:
+    def _write(self, acc: Accelerator, folding: dict[str, Fold], folded: ModelWrapper) -> None:
         from hls.estimates import estimate
         from hls.folding import folding_json
 
@@ -305,7 +303,8 @@ def to_codes(entry: Border, x: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]
     """The ADC: clip(half_even(x / scale)) of x [n, elements], in float32 as QONNX does it."""
     low = entry.fmt.min + (1 if entry.narrow else 0)
     scaled = x / np.float32(entry.scale[0])
-    return np.rint(np.clip(scaled, low, entry.fmt.max)).astype(np.int64)
+    codes: npt.NDArray[np.int64] = np.rint(np.clip(scaled, low, entry.fmt.max)).astype(np.int64)
+    return codes
 
 
 def decide_outputs(
@@ -318,4 +317,5 @@ def decide_outputs(
     if kind == "sign":
         return (flat >= 0).astype(np.int64)
     codes = (flat.astype(np.float64) - np.array(output.offset)) / np.array(output.scale)
-    return np.rint(codes).astype(np.int64)
+    integers: npt.NDArray[np.int64] = np.rint(codes).astype(np.int64)
+    return integers

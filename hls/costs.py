@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a layer costs on a device: LUT, FF, BRAM18, DSP, before any synthesis.
 
-The figures per multiplier are fitted to synthesized dot products of 16 (Yosys, no DSP), with w and x
-the bits of weight and input:
+The figures per multiplier are fitted to synthesized dot products of 16 (Yosys, no DSP), with w and
+x the bits of weight and input:
 
     ECP5, LUT4:  2.17 w x + 2.0 (w + x) - 3.7     8x8 167, 4x4 47, 2x4 26, 2x2 13
     AMD, LUT6:   1.75 w x + 0.25 (w + x) + 1      8x8 117, 4x4 31, 2x4 16, 2x2 9

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The devices that designs are estimated for, from their data sheets' resource tables.
 
-LUT: LUT4 of Lattice ECP5, LUT6 of AMD 7 series and UltraScale+. BRAM18: 18 kbit blocks (an ECP5 EBR,
-half an AMD BRAM36). DSP: MULT18X18D, DSP48E1, DSP48E2.
+LUT: LUT4 of Lattice ECP5, LUT6 of AMD 7 series and UltraScale+. BRAM18: 18 kbit blocks (an ECP5
+EBR, half an AMD BRAM36). DSP: MULT18X18D, DSP48E1, DSP48E2.
 """
 
 from __future__ import annotations
@@ -47,8 +47,11 @@ DEFAULT_DEVICE = "LFE5U-85F"
 def device(name: str) -> Device:
     """The device whose name ``name`` begins with (a package and speed suffix may follow)."""
     for key, value in DEVICES.items():
-        if name.lower().replace("lfe5um5g", "lfe5u").replace("lfe5um", "lfe5u").startswith(
-            key.lower()
+        if (
+            name.lower()
+            .replace("lfe5um5g", "lfe5u")
+            .replace("lfe5um", "lfe5u")
+            .startswith(key.lower())
         ):
             return value
     raise CompileError(

@@ -19,6 +19,8 @@ def estimate(acc: Accelerator, part: Device, model: ModelWrapper | None = None) 
     """Cycles, LUT, FF, BRAM18 and DSP of every layer and of the whole.
 
     Args:
+        acc: the accelerator.
+        part: the device that resources are estimated for.
         model: the folded FINN graph; with it FINN's own estimates stand beside ours.
     """
     cycles = accelerator_cycles(acc)
@@ -50,9 +52,7 @@ def estimate(acc: Accelerator, part: Device, model: ModelWrapper | None = None) 
         "frames_per_s": acc.clock_mhz * 1e6 / cycles.ii_cycles,
         "latency_us": cycles.latency_cycles / acc.clock_mhz,
         "totals": asdict(total),
-        "utilisation": {
-            key: value / getattr(part, key) for key, value in asdict(total).items()
-        },
+        "utilisation": {key: value / getattr(part, key) for key, value in asdict(total).items()},
         "layers": layers,
     }
 

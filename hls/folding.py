@@ -148,7 +148,7 @@ def solve_cycles(acc: Accelerator, target_cycles: int, part: Device) -> dict[str
     for position, layer in enumerate(layers):
         options = _smallest(layer, target_cycles)
         previous = layers[position - 1] if position else None
-        best = _extend(best, previous, layer, options, target_cycles, part)
+        best = _extend(best, previous, layer, options, target=target_cycles, part=part)
     score, path = min(best.values(), key=lambda item: item[0])
     del score
     return {layer.source: fold for layer, fold in zip(layers, path, strict=True)}
@@ -174,6 +174,7 @@ def _extend(
     previous: Layer | None,
     layer: Layer,
     options: list[Fold],
+    *,
     target: int,
     part: Device,
 ) -> dict[Fold, tuple[tuple[int, int], list[Fold]]]:
@@ -186,7 +187,7 @@ def _extend(
             continue
         ways = []
         for before, (score, path) in best.items():
-            link = _link(previous, before, layer, fold, target, part)
+            link = _link(previous, before, layer, fold, target=target, part=part)
             if link is not None:
                 ways.append(((score[0] + link[0], score[1] + own + link[1]), [*path, fold]))
         if ways:
@@ -201,7 +202,7 @@ def _extend(
 
 
 def _link(
-    before: Layer, fold_before: Fold, layer: Layer, fold: Fold, target: int, part: Device
+    before: Layer, fold_before: Fold, layer: Layer, fold: Fold, *, target: int, part: Device
 ) -> tuple[int, int] | None:
     """(converters beyond one, LUTs) between two layers; None if too slow, or not wanted.
 
@@ -259,6 +260,9 @@ def solve_latency(
     """The smallest folding whose modelled latency is at most ``target_cycles``.
 
     Args:
+        acc: the accelerator, folded in any way.
+        target_cycles: latency allowed [cycle].
+        part: device whose costs decide between equally fast foldings.
         latency: cycle model of an accelerator, first beat in to last beat out.
     """
     targets = reachable_cycles(acc)[::-1]

@@ -50,9 +50,10 @@ def load_model(model: Path | str | ModelWrapper) -> ModelWrapper:
 
 
 def _decode_error() -> type[Exception]:
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    return DecodeError
+    error: type[Exception] = DecodeError
+    return error
 
 
 def run_qonnx(model: Path | str | ModelWrapper, x: npt.ArrayLike, batch: int = 4096) -> Array:
@@ -143,21 +144,24 @@ def integer_matmul(x: Array, w: Array) -> Array:
     """Exact x w of integers held as floats; float32 where that holds the result, else float64."""
     y = np.matmul(x.astype(np.float64), w.astype(np.float64))
     small = y.size == 0 or np.abs(y).max() <= FLOAT_EXACT
-    return y.astype(np.float32) if small else y
+    result: Array = y.astype(np.float32) if small else y
+    return result
 
 
 def _matmul(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
     x, w = inputs
     if _is_integer(model, node.input[0]) and _is_integer(model, node.input[1]):
         return integer_matmul(x, w)
-    return np.matmul(x, w)
+    product: Array = np.matmul(x, w)
+    return product
 
 
 def _gemm(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
     a = inputs[0].T if attribute(node, "transA", 0) else inputs[0]
     b = inputs[1].T if attribute(node, "transB", 0) else inputs[1]
     y = np.float32(attribute(node, "alpha", 1.0)) * np.matmul(a, b)
-    return y + np.float32(attribute(node, "beta", 1.0)) * inputs[2] if len(inputs) > 2 else y
+    result: Array = y + np.float32(attribute(node, "beta", 1.0)) * inputs[2] if inputs[2:] else y
+    return result
 
 
 def _mvau(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
@@ -198,7 +202,9 @@ def _reshape(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array
     """Reshape, Flatten, Squeeze, Unsqueeze: the shape in the graph with the batch put first."""
     shape = model.get_tensor_shape(node.output[0])
     if shape is None or not shape or shape[0] != 1:
-        raise CompileError(f"{node.op_type} node {node.name!r}: output shape {shape} has no batch 1")
+        raise CompileError(
+            f"{node.op_type} node {node.name!r}: output shape {shape} has no batch 1"
+        )
     return inputs[0].reshape(len(inputs[0]), *shape[1:])
 
 

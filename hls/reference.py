@@ -70,7 +70,8 @@ def exact_matmul(x: IntArray, weights: IntArray) -> IntArray:
         product: IntArray = x @ weights.T
         return product
     kind = np.float32 if peak < FLOAT32_EXACT else np.float64
-    return (x.astype(kind) @ weights.astype(kind).T).astype(np.int64)
+    result: IntArray = np.matmul(x.astype(kind), weights.astype(kind).T).astype(np.int64)
+    return result
 
 
 def half_even_shift(values: IntArray, shift: int) -> IntArray:
@@ -81,7 +82,8 @@ def half_even_shift(values: IntArray, shift: int) -> IntArray:
     rest = values - (floor << shift)
     half = 1 << (shift - 1)
     up = (rest > half) | ((rest == half) & ((floor & 1) == 1))
-    return floor + up
+    rounded: IntArray = floor + up
+    return rounded
 
 
 def _mvau(layer: Layer, x: IntArray) -> IntArray:

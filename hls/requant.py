@@ -6,8 +6,8 @@ reached when
 
     x * mul + add >= R_k,    R_k = (2 k - 1) 2^(shift - 1) + (k odd)        (half to even)
 
-so a threshold T holds if T mul + add >= R_k > (T - 1) mul + add: for a given mul that is an interval
-of add, and a channel is solved if its intervals meet.
+so a threshold T holds if T mul + add >= R_k > (T - 1) mul + add: for a given mul that is an
+interval of add, and a channel is solved if its intervals meet.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class RequantParams:
     def add_bits(self) -> int:
         """Width of the signed addend."""
         low, high = int(self.add.min()), int(self.add.max())
-        return max((-low - 1).bit_length() if low < 0 else 0, high.bit_length() if high > 0 else 0) + 1
+        return (
+            max((-low - 1).bit_length() if low < 0 else 0, high.bit_length() if high > 0 else 0) + 1
+        )
 
 
 def level_bounds(low: int, steps: int, shift: int) -> IntArray:
@@ -80,7 +82,9 @@ def find_requant(
         candidates = _candidates(slopes, shift)
         if int(candidates.max()) * reach >= LIMIT >> 2:
             return None
-        found = _solve(thresholds, out_low, acc_low, acc_high, shift, candidates)
+        found = _solve(
+            thresholds, out_low, acc=(acc_low, acc_high), shift=shift, candidates=candidates
+        )
         if found is not None:
             return found
     return None
@@ -89,8 +93,8 @@ def find_requant(
 def _solve(
     thresholds: IntArray,
     out_low: int,
-    acc_low: int,
-    acc_high: int,
+    *,
+    acc: tuple[int, int],
     shift: int,
     candidates: IntArray,
 ) -> RequantParams | None:
@@ -99,7 +103,7 @@ def _solve(
     mul, add = np.zeros_like(candidates[0]), np.zeros_like(candidates[0])
     unsolved = np.ones(len(mul), dtype=bool)
     for candidate in candidates:
-        lowest, highest = add_interval(thresholds, bounds, candidate, acc_low, acc_high)
+        lowest, highest = add_interval(thresholds, bounds, candidate, *acc)
         hit = unsolved & (lowest <= highest)
         mul[hit] = candidate[hit]
         add[hit] = _smallest(lowest, highest)[hit]
@@ -114,13 +118,11 @@ def _smallest(lowest: IntArray, highest: IntArray) -> IntArray:
     return np.where(lowest > 0, lowest, np.where(highest < 0, highest, 0))
 
 
-def slope_interval(
-    thresholds: IntArray, acc_low: int, acc_high: int
-) -> npt.NDArray[np.float64]:
+def slope_interval(thresholds: IntArray, acc_low: int, acc_high: int) -> npt.NDArray[np.float64]:
     """[channels, 2]: lowest and highest mul / 2^shift that any pair of thresholds allows.
 
-    If level k is reached at A_k and level l is not yet at B_l, then slope (A_k - B_l) >= k - l, but for
-    the rounding of ties.
+    If level k is reached at A_k and level l is not yet at B_l, then slope (A_k - B_l) >= k - l, but
+    for the rounding of ties.
     """
     rows = []
     levels = np.arange(thresholds.shape[1])
@@ -138,11 +140,12 @@ def slope_interval(
 
 
 def _candidates(slopes: npt.NDArray[np.float64], shift: int) -> IntArray:
-    """Factors to try, [tries, channels]: the ends and the middle of the interval, and neighbours."""
+    """Factors to try [tries, channels]: ends and middle of the interval, and neighbours."""
     low, high = slopes.T
     high = np.where(np.isfinite(high), high, np.where(low > 0, 2 * low, 1.0))
     low, high = low * 2.0**shift, high * 2.0**shift
     first, last = np.floor(low), np.ceil(high)
     middle = np.rint((low + high) / 2)
     tries = [middle, first, first + 1, last, last - 1, middle + 1, middle - 1]
-    return np.maximum(np.stack(tries), 0).astype(np.int64)
+    candidates: IntArray = np.maximum(np.stack(tries), 0).astype(np.int64)
+    return candidates

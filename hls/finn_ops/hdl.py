@@ -20,9 +20,8 @@ def generate(op: Any, model: Any, clk_ns: float) -> None:
 
     folder = Path(op.get_nodeattr("code_gen_dir_ipgen"))
     package = write_rtl(single_layer(op, model, 1e3 / clk_ns), folder)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, autoescape=False
-    )
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, undefined=StrictUndefined)  # noqa: S701, not HTML
     text = environment.get_template(WRAPPER).render(
         name=op.onnx_node.name,
         top=package.top_name,
@@ -54,4 +53,7 @@ def ipi_commands(op: Any) -> list[str]:
     """Commands that put the node into a Vivado block design."""
     name = op.onnx_node.name
     files = " ".join(sources(op, abspath=True))
-    return [f"add_files -norecurse {{{files}}}", f"create_bd_cell -type module -reference {name} {name}"]
+    return [
+        f"add_files -norecurse {{{files}}}",
+        f"create_bd_cell -type module -reference {name} {name}",
+    ]

@@ -99,7 +99,7 @@ class PhyLayer(RTLBackend):
             base.execute_node(self, context, graph)
 
 
-class MVAU_phy(MVAU, PhyLayer):  # noqa: N801
+class MVAU_phy(MVAU, PhyLayer):
     """Dense matrix-vector unit, kernel phy_mvau."""
 
     ir_kind = "mvau"
@@ -130,7 +130,7 @@ class MVAU_phy(MVAU, PhyLayer):  # noqa: N801
     code_generation_ipi = PhyLayer.code_generation_ipi
 
 
-class SparseMVAU_phy(MVAU_phy):  # noqa: N801
+class SparseMVAU_phy(MVAU_phy):
     """Matrix-vector unit for block-balanced sparse weights, kernel phy_mvau_sparse."""
 
     ir_kind = "mvau_sparse"
@@ -148,7 +148,7 @@ class SparseMVAU_phy(MVAU_phy):  # noqa: N801
         return sparse_params(self)
 
 
-class Thresholding_phy(Thresholding, PhyLayer):  # noqa: N801
+class Thresholding_phy(Thresholding, PhyLayer):
     """Thresholds by binary search, kernel phy_thresholding."""
 
     ir_kind = "thresholding"
@@ -172,7 +172,7 @@ class Thresholding_phy(Thresholding, PhyLayer):  # noqa: N801
         self._execute(Thresholding, context, graph)
 
 
-class Requant_phy(Thresholding_phy):  # noqa: N801
+class Requant_phy(Thresholding_phy):
     """y = clip(half_even((x mul + add) / 2^shift)), kernel phy_requant; inputs x, mul, add."""
 
     ir_kind = "requant"
@@ -216,7 +216,7 @@ class Requant_phy(Thresholding_phy):  # noqa: N801
         context[self.onnx_node.output[0]] = y.astype(np.float32)
 
 
-class StreamingDataWidthConverter_phy(StreamingDataWidthConverter, PhyLayer):  # noqa: N801
+class StreamingDataWidthConverter_phy(StreamingDataWidthConverter, PhyLayer):
     """Stream width converter, kernel phy_dwc."""
 
     ir_kind = "dwc"

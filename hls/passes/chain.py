@@ -133,7 +133,7 @@ def datatype_of(fmt: IntFormat) -> DataType:
     return DataType["BINARY" if str(fmt) == "UINT1" else str(fmt)]
 
 
-class AnnotateProducts(Transformation):  # type: ignore[misc]
+class AnnotateProducts(Transformation):
     """Annotate the output of every integer MatMul with the smallest type that holds its range."""
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The output of the accelerator: hard bits decided in hardware, or soft integers.
 
-hard_pairs  bit k = (out[2k] - out[2k+1] >= 0): the last weights become the differences of row pairs
+hard_pairs  bit k = (out[2k] - out[2k+1] >= 0): the last weights become differences of row pairs
 sign        bit c = (out[c] >= 0)
-soft        the integers that the float outputs are an affine function of; scale and offset in `Border`
+soft        the integers of which the outputs are an affine function; `Border` has scale and offset
 
 A tie gives 1, as in the comparison of the float outputs.
 """
@@ -132,9 +132,7 @@ def _merge_pairs(model: ModelWrapper, chain: Chain) -> Chain:
 
 def _common_step(first: Fraction, second: Fraction) -> tuple[int, int, Fraction]:
     """(p0, p1, step > 0) with first = p0 * step, second = p1 * step."""
-    top = gcd(
-        first.numerator * second.denominator, second.numerator * first.denominator
-    )
+    top = gcd(first.numerator * second.denominator, second.numerator * first.denominator)
     step = Fraction(max(top, 1), first.denominator * second.denominator)
     return int(first / step), int(second / step), step
 
@@ -162,7 +160,8 @@ def _threshold_bits(model: ModelWrapper, chain: Chain) -> int:
         acc = AccRange(*tensor_range(model, source))
         table = smallest_accumulators(chain.exact.flipped(flips), NONNEGATIVE, acc)
     bits = new_tensor(model, [1, chain.exact.channels], "output_bits")
-    model.graph.node.append(threshold_node(model, source, table, bits, BIT, 0, "decision_mt"))
+    node = threshold_node(model, source, table, target=bits, fmt=BIT, bias=0, name="decision_mt")
+    model.graph.node.append(node)
     _set_output(model, bits)
     return chain.exact.channels
 

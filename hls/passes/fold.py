@@ -16,7 +16,7 @@ from models.errors import CompileError
 DWC = "StreamingDataWidthConverter_phy"
 
 
-class ApplyFolding(Transformation):  # type: ignore[misc]
+class ApplyFolding(Transformation):
     """Set PE and SIMD of every node; a second run changes nothing."""
 
     def __init__(self, folding: Folding) -> None:
@@ -37,7 +37,7 @@ class ApplyFolding(Transformation):  # type: ignore[misc]
         return model, False
 
 
-class InsertWidthConverters(Transformation):  # type: ignore[misc]
+class InsertWidthConverters(Transformation):
     """Join every two nodes whose streams differ in width by one or two converters."""
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:

@@ -87,7 +87,7 @@ def main_chain(model: ModelWrapper) -> list[NodeProto]:
             raise CompileError(
                 f"tensor {name!r} is neither computed by a node nor the input "
                 f"{graph.input[0].name!r}",
-                hint="the model has to have one input and one output, joined by one chain of layers",
+                hint="the model needs one input and one output, joined by one chain of layers",
             )
         users = model.find_consumers(name)
         if len(users) > 1:

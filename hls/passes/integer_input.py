@@ -25,18 +25,21 @@ from models.errors import CompileError
 CODES = "input_codes"
 
 
-class SplitInputQuantizer(Transformation):  # type: ignore[misc]
+class SplitInputQuantizer(Transformation):
     """Quant(x; s) -> Div by s, Quant of scale 1, Mul by s.
 
-    Before: the first node is a quantizer of scale s. After: the tensor behind the quantizer of scale
-    1 holds integer codes and is annotated so. The three steps are the float operations of which
+    Before: the first node is a quantizer of scale s. After: what the quantizer of scale 1
+    gives are integer codes, annotated so. The three steps are the float operations of which
     the quantizer consists, so no number changes.
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Split the first quantizer if it is not split yet."""
         first = main_chain(model)[0]
-        if first.op_type == "Div" or model.get_tensor_datatype(model.graph.input[0].name).is_integer():
+        if (
+            first.op_type == "Div"
+            or model.get_tensor_datatype(model.graph.input[0].name).is_integer()
+        ):
             return model, False
         quantizer = input_quantizer(model)
         source, target = first.input[0], first.output[0]

@@ -30,11 +30,11 @@ from models.errors import CompileError
 log = logging.getLogger(__name__)
 
 
-class IntegerThresholds(Transformation):  # type: ignore[misc]
+class IntegerThresholds(Transformation):
     """chain + Quant(s) behind an integer tensor -> MultiThreshold, Mul by s; one a call.
 
-    Before: the chain begins at an annotated integer tensor. After: MultiThreshold with exact integer
-    thresholds (ties as the rounding mode says), its output annotated with the integer codes.
+    Before: the chain begins at an annotated integer tensor. After: MultiThreshold with exact
+    integer thresholds (ties as the rounding mode says), its output annotated as integer codes.
     Channels with a negative factor get their weight row negated. ``reports`` collects, for every
     quantizer, where float32 execution could disagree.
     """
@@ -67,7 +67,7 @@ class IntegerThresholds(Transformation):  # type: ignore[misc]
         if any(flips):
             original = AccRange(min(low, -high), max(high, -low))
         table = smallest_accumulators(chain.exact.flipped(flips), quantizer, original)
-        report = tie_report(model, chain, quantizer, table, flips, original)
+        report = tie_report(model, chain, quantizer, thresholds=table, flips=flips, acc=original)
         self.reports.append(report)
         if any(flips):
             flip_rows(model, chain, flips, node)
@@ -88,7 +88,8 @@ class IntegerThresholds(Transformation):  # type: ignore[misc]
         tensor = new_tensor(model, shape, f"{node.name}_codes")
         fmt = IntFormat(1, signed=False) if quantizer.bipolar else quantizer.fmt
         bias = 0 if quantizer.bipolar else quantizer.low - quantizer.zero_point
-        new = [threshold_node(model, source, table, tensor, fmt, bias, f"{node.name}_mt")]
+        name = f"{node.name}_mt"
+        new = [threshold_node(model, source, table, target=tensor, fmt=fmt, bias=bias, name=name)]
         if quantizer.bipolar:
             for op, number in (("Mul", 2.0), ("Sub", 1.0)):
                 value = new_constant(model, np.array([number]), f"{node.name}_bipolar")
@@ -105,6 +106,7 @@ def threshold_node(
     model: ModelWrapper,
     source: str,
     table: np.ndarray,
+    *,
     target: str,
     fmt: IntFormat,
     bias: int,

@@ -15,7 +15,7 @@ from hls.passes.quantizer import parse_quantizer, quantize_levels, smallest_form
 from models.errors import CompileError
 
 
-class IntegerWeights(Transformation):  # type: ignore[misc]
+class IntegerWeights(Transformation):
     """x Quant(W) -> (x W_int) * scale, for one MatMul a call until no weight quantizer is left.
 
     Before: a tidy model. After: every MatMul's weights are an integer initializer [in, out],

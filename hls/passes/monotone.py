@@ -112,6 +112,4 @@ def _each(
     bounds: tuple[Bound, ...],
     operands: Sequence[Fraction],
 ) -> tuple[Bound, ...]:
-    return tuple(
-        None if v is None else op(v, k) for v, k in zip(bounds, operands, strict=True)
-    )
+    return tuple(None if v is None else op(v, k) for v, k in zip(bounds, operands, strict=True))

@@ -21,7 +21,7 @@ ROUNDINGS = (*HALF_EVEN, "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
 
 @dataclass(frozen=True)
 class Quantizer:
-    """level = clip(round(x / scale + zero_point), low, high);  value = (level - zero_point) * scale.
+    """level = clip(round(x / scale + zero_point), low, high); value = (level - zero_point) scale.
 
     A bipolar one has ``low`` -1, ``high`` 1 and no level between; x >= 0 gives 1.
     """
@@ -68,7 +68,7 @@ class Quantizer:
 
 
 def smallest_format(low: int, high: int) -> IntFormat:
-    """The smallest integer format that holds ``low`` to ``high``; a signed one has 2 bits or more."""
+    """The smallest integer format for ``low`` to ``high``; a signed one has 2 bits or more."""
     if low >= 0:
         return IntFormat(max(1, high.bit_length()), signed=False)
     return IntFormat(max((-low - 1).bit_length(), max(high, 1).bit_length()) + 1, signed=True)

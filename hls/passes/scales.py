@@ -12,8 +12,10 @@ from hls.passes.graph import constant, label, new_constant, new_tensor
 from models.errors import CompileError
 
 
-class ScalePastMatMul(Transformation):  # type: ignore[misc]
-    """(x * s) W -> (x W) * s for a scalar s, (x - 1) W likewise (bipolar codes); called again until no factor stands before a MatMul.
+class ScalePastMatMul(Transformation):
+    """(x * s) W -> (x W) * s for a scalar s, and (x - 1) W likewise (bipolar codes).
+
+    Called again until no factor stands before a MatMul.
 
     The factors are moved, never multiplied together, so exact arithmetic later sees the
     original float32 numbers.

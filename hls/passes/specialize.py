@@ -16,7 +16,7 @@ from hls.costs import Cost, gather_luts, kind_cost, memory_bit_luts, multiplier_
 from hls.devices import Device
 from hls.finn_env import RTL_DOMAIN
 from hls.finn_ops.params import mvau_params, thresholding_params
-from hls.passes.graph import constant, custom, new_constant, replace_node
+from hls.passes.graph import constant, custom, need_constant, new_constant, replace_node
 from hls.requant import RequantParams, find_requant
 from hls.sparsity import BlockForm, find_block_form
 from models.errors import CompileError
@@ -37,12 +37,12 @@ class Choice:
     reason: str
 
 
-class SpecializeToPhy(Transformation):  # type: ignore[misc]
+class SpecializeToPhy(Transformation):
     """MVAU -> MVAU_phy or SparseMVAU_phy, Thresholding -> Thresholding_phy or Requant_phy.
 
     Args:
         part: device whose costs decide between thresholds and arithmetic.
-        thresholds: "auto", "memory" (always a table) or "requant" (arithmetic wherever it is exact).
+        thresholds: "auto", "memory" (always a table) or "requant" (arithmetic where exact).
         sparse: "auto" or "off".
         form: block form to use for sparse weights, instead of looking for one.
     """
@@ -108,7 +108,7 @@ class SpecializeToPhy(Transformation):  # type: ignore[misc]
 
     def _thresholding(self, model: ModelWrapper, node: NodeProto) -> None:
         params = thresholding_params(custom(node))
-        table = np.rint(constant(model, node.input[1]).astype(np.float64)).astype(np.int64)
+        table = np.rint(need_constant(model, node, 1).astype(np.float64)).astype(np.int64)
         table = np.broadcast_to(table, (params["channels"], params["steps"]))
         found = None
         if self.thresholds != "memory" and params["out_bits"] > 1:

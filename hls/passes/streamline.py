@@ -16,7 +16,7 @@ from hls.passes.scales import ScalePastMatMul
 from hls.passes.ties import TieReport
 
 
-class IntegerActivations(Transformation):  # type: ignore[misc]
+class IntegerActivations(Transformation):
     """Input codes and thresholds: every MatMul sees integers, every hidden quantizer is a table.
 
     Before: `IntegerWeights`. After: between the input quantizer and the last product there are

@@ -38,9 +38,7 @@ def accumulator_range(weights: npt.NDArray[np.int64], low: int, high: int) -> Ac
     )
 
 
-def smallest_accumulators(
-    chain: MonotoneMap, quantizer: Quantizer, acc: AccRange
-) -> IntArray:
+def smallest_accumulators(chain: MonotoneMap, quantizer: Quantizer, acc: AccRange) -> IntArray:
     """Thresholds [channels, steps], clipped to [acc.low, acc.high + 1] (always, never).
 
     Every ``chain.a`` has to be non-negative: rows with a negative factor are flipped before.

@@ -7,6 +7,8 @@ qonnx' own passes are used where they keep every number. Two do not and are repl
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
@@ -79,7 +81,7 @@ def _name_nodes(model: ModelWrapper) -> None:
         taken.add(node.name)
 
 
-class GemmToMatMulExact(Transformation):  # type: ignore[misc]
+class GemmToMatMulExact(Transformation):
     """Gemm -> MatMul, Mul (alpha, beta where they are not 1), Add; no number is changed.
 
     After it no Gemm is left; weights are [in, out].
@@ -142,7 +144,7 @@ class GemmToMatMulExact(Transformation):  # type: ignore[misc]
         return out
 
 
-class FoldConstantBranches(Transformation):  # type: ignore[misc]
+class FoldConstantBranches(Transformation):
     """Compute every node whose inputs are constants, except the quantizers of weights."""
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
@@ -162,10 +164,10 @@ class FoldConstantBranches(Transformation):  # type: ignore[misc]
         return model, False
 
 
-class RemoveNeutralNodes(Transformation):  # type: ignore[misc]
+class RemoveNeutralNodes(Transformation):
     """Remove Identity, Dropout, and Mul/Div by exactly 1 and Add/Sub of exactly 0."""
 
-    NEUTRAL = {"Mul": 1.0, "Div": 1.0, "Add": 0.0, "Sub": 0.0}
+    NEUTRAL: ClassVar = {"Mul": 1.0, "Div": 1.0, "Add": 0.0, "Sub": 0.0}
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Remove one node; called again until none is left."""
@@ -184,7 +186,7 @@ class RemoveNeutralNodes(Transformation):  # type: ignore[misc]
         return same and value is not None and bool(np.all(value == self.NEUTRAL[node.op_type]))
 
 
-class FlattenInput(Transformation):  # type: ignore[misc]
+class FlattenInput(Transformation):
     """Drop Flatten/Reshape nodes: the accelerator takes the frame as one vector, row by row."""
 
     SHAPES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
@@ -214,6 +216,6 @@ class FlattenInput(Transformation):  # type: ignore[misc]
             return
         if len(after) != 2 or after[0] != 1 or not elementwise:
             raise CompileError(
-                f"{node.op_type} node {node.name!r} reshapes {before} to {after} inside the network",
+                f"{node.op_type} node {node.name!r} reshapes {before} to {after} in the network",
                 hint="only a Flatten to [1, n] at the network's input is supported",
             )

@@ -123,6 +123,7 @@ def tie_report(
     model: ModelWrapper,
     chain: Chain,
     quantizer: Quantizer,
+    *,
     thresholds: npt.NDArray[np.int64],
     flips: list[bool],
     acc: AccRange,
@@ -138,13 +139,10 @@ def tie_report(
         at = thresholds + shift
         valid = (at >= acc.low) & (at <= acc.high)
         reached = [
-            _levels(model, chain, quantizer, product, (at * sign[:, None]).T, side).T
+            _levels(model, chain, quantizer, product, acc=(at * sign[:, None]).T, side=side).T
             for side in (-1.0, 1.0)
         ]
-        if upper:
-            wrong = np.maximum(*reached) >= levels
-        else:
-            wrong = np.minimum(*reached) < levels
+        wrong = np.maximum(*reached) >= levels if upper else np.minimum(*reached) < levels
         worst |= wrong & valid
     exact = bool(np.all(product.error == 0))
     return TieReport(quantizer.node, thresholds.size, exact, int(worst.sum()))
@@ -155,6 +153,7 @@ def _levels(
     chain: Chain,
     quantizer: Quantizer,
     product: ProductError,
+    *,
     acc: npt.NDArray[np.int64],
     side: float,
 ) -> npt.NDArray[np.float32]:

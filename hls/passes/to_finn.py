@@ -49,7 +49,7 @@ def to_finn(model: ModelWrapper) -> ModelWrapper:
     return model
 
 
-class ChannelLayouts(Transformation):  # type: ignore[misc]
+class ChannelLayouts(Transformation):
     """Annotate every tensor as [batch, channels]: what a chain of dense layers has."""
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
@@ -60,11 +60,11 @@ class ChannelLayouts(Transformation):  # type: ignore[misc]
         return model, False
 
 
-class SignedAccumulators(Transformation):  # type: ignore[misc]
+class SignedAccumulators(Transformation):
     """Give every MVAU the smallest signed accumulator for its weights and inputs.
 
-    FINN pads the last layer's to whole bytes and makes others unsigned, or 0 bits wide if all of its
-    sums are 0. Thresholds that are never reached may lie one above the accumulator's maximum.
+    FINN pads the last layer's to whole bytes and makes others unsigned, or 0 bits wide if all of
+    its sums are 0. Thresholds that are never reached may lie one above the accumulator's maximum.
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:

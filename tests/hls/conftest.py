@@ -16,7 +16,8 @@ def mlp() -> ModuleType:
     """The module ``qonnx_mlp`` beside this file."""
     path = Path(__file__).with_name("qonnx_mlp.py")
     spec = importlib.util.spec_from_file_location("qonnx_mlp", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["qonnx_mlp"] = module
     spec.loader.exec_module(module)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def power_of_two_mlp(
     b = GraphBuilder()
     in_scale = 2.0**-5
     x = b.quant("x", in_scale, 8, signed=True)
-    for index, (n, m) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for index, (n, m) in enumerate(itertools.pairwise(sizes)):
         top = max(1, 2 ** (weight_bits - 1) - 1)
         w_scale = 2.0 ** -(weight_bits + 1)
         weights = rng.integers(-top, top + 1, (m, n)) * w_scale
@@ -91,7 +92,7 @@ def foreign_mlp(path: Path, sizes: tuple[int, ...] = (10, 18, 14, 6), seed: int 
     rng = np.random.default_rng(seed)
     b = GraphBuilder()
     x = b.quant("x", 0.037, 6, signed=True)
-    for index, (n, m) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for index, (n, m) in enumerate(itertools.pairwise(sizes)):
         w_scale = rng.uniform(0.05, 0.3, (1, m)).astype(np.float32)
         weights = rng.integers(-4, 4, (n, m)) * w_scale
         w = b.quant(b.const(weights, "w"), w_scale, 3, signed=True)
@@ -142,13 +143,17 @@ def exotic_mlp(path: Path, seed: int = 1) -> Path:
 
 
 def balanced_mlp(
-    path: Path, sizes: tuple[int, ...] = (16, 24, 24, 4), block: int = 8, nnz: int = 2, seed: int = 0
+    path: Path,
+    sizes: tuple[int, ...] = (16, 24, 24, 4),
+    block: int = 8,
+    nnz: int = 2,
+    seed: int = 0,
 ) -> Path:
     """Power-of-two scales; in every row, every ``block`` inputs keep ``nnz`` weights."""
     rng = np.random.default_rng(seed)
     b = GraphBuilder()
     x = b.quant("x", 2.0**-4, 6, signed=True)
-    for index, (n, m) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for index, (n, m) in enumerate(itertools.pairwise(sizes)):
         codes = rng.integers(1, 8, (m, n)) * rng.choice([-1, 1], (m, n))
         keep = np.argsort(rng.random((m, n // block, block)), axis=2) < nnz
         weights = codes * keep.reshape(m, n) * 0.125

@@ -78,13 +78,13 @@ def test_missing_file_is_a_compile_error(tmp_path: Path) -> None:
         compile_model(tmp_path / "none.onnx", tmp_path / "out")
 
 
-def test_a_wrong_pass_is_found(mlp: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_pass_is_found(
+    mlp: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from hls.passes import integer_thresholds
 
     exact = integer_thresholds.smallest_accumulators
-    monkeypatch.setattr(
-        integer_thresholds, "smallest_accumulators", lambda *args: exact(*args) + 1
-    )
+    monkeypatch.setattr(integer_thresholds, "smallest_accumulators", lambda *args: exact(*args) + 1)
     path = mlp.power_of_two_mlp(tmp_path / "net.onnx")
-    with pytest.raises(MismatchError, match="step integer_activations: .* frame "):
+    with pytest.raises(MismatchError, match=r"step integer_activations: .* frame "):
         compile_model(path, tmp_path / "out")

@@ -102,7 +102,7 @@ def test_fullycon_needs_no_second_converter() -> None:
 
 def test_impossible_target_names_the_layer_and_the_fastest() -> None:
     acc = network((60, 300, 4))
-    with pytest.raises(CompileError, match="fc0_node: no folding takes 0 cycles.*fastest takes 1"):
+    with pytest.raises(CompileError, match=r"fc0_node: no folding takes 0 cycles.*fastest takes 1"):
         solve_cycles(acc, 0, PART)
 
 
@@ -166,9 +166,7 @@ def test_file_round_trip(tmp_path: Path) -> None:
         ({"fc9_node": {"PE": 1}}, r"unknown node 'fc9_node'; nodes: fc0_node"),
     ],
 )
-def test_wrong_file_is_refused(
-    tmp_path: Path, change: dict[str, object], message: str
-) -> None:
+def test_wrong_file_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     acc = network((12, 10, 6))
     body = {**json.loads(folding_json(solve_cycles(acc, 30, PART))), **change}
     path = tmp_path / "folding.json"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our layers are ordinary FINN nodes: executable, folded, estimated, and simulated by FINN itself."""
+"""Our layers are ordinary FINN nodes: executed, folded, estimated and simulated by FINN itself."""
 
 from __future__ import annotations
 

@@ -111,7 +111,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("build", "message", "way_out"), CASES, ids=lambda v: getattr(v, "__name__", ""))
+@pytest.mark.parametrize(
+    ("build", "message", "way_out"), CASES, ids=lambda v: getattr(v, "__name__", "")
+)
 def test_message(
     mlp: ModuleType, tmp_path: Path, build: Callable[[Builder], str], message: str, way_out: str
 ) -> None:

@@ -98,9 +98,7 @@ def test_thresholds_count_the_level_of_every_accumulator(chain: MonotoneMap, q: 
 
 @settings(max_examples=200, deadline=None)
 @given(chain=maps(), factor=numbers, offset=numbers, acc=st.integers(-50, 50))
-def test_maps_compose_exactly(
-    chain: MonotoneMap, factor: float, offset: float, acc: int
-) -> None:
+def test_maps_compose_exactly(chain: MonotoneMap, factor: float, offset: float, acc: int) -> None:
     value = chain.value(0, acc)
     assert chain.times(factor).value(0, acc) == value * Fraction(factor)
     assert chain.plus(offset).value(0, acc) == value + Fraction(offset)
@@ -121,7 +119,7 @@ def test_ties_fall_to_the_even_level() -> None:
 def test_a_negative_factor_has_to_be_flipped_first() -> None:
     chain = MonotoneMap.identity(1).times(-1.0)
     q = Quantizer(np.float32(1), 0, 0, 3, "ROUND", bipolar=False, node="q")
-    with pytest.raises(CompileError, match="factor -1.0 must not be negative"):
+    with pytest.raises(CompileError, match=r"factor -1\.0 must not be negative"):
         smallest_accumulators(chain, q, AccRange(-8, 8))
 
 
