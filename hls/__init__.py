@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""From QONNX to RTL, and its cycle-accurate simulation."""

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Quantization-aware training, pruning, checkpoints and QONNX export."""
