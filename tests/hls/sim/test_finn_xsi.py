@@ -49,17 +49,17 @@ def parameters() -> dict[str, np.ndarray]:
 
 
 def expected(x: np.ndarray) -> np.ndarray:
-    """The network in numpy, [vectors, OUT]."""
+    """The network in numpy, [1, vectors, OUT]."""
     p = parameters()
     acc = x.astype(np.int64) @ p["W0"]
-    codes = (acc[:, :, None] >= p["T"][None]).sum(axis=2)
+    codes = (acc[..., None] >= p["T"]).sum(axis=-1)
     return codes @ p["W1"]
 
 
 def frames(seed: int = 2) -> np.ndarray:
-    """Input vectors, the extremes among them."""
-    x = np.random.default_rng(seed).integers(-128, 128, (VECTORS, WIDTH))
-    x[0], x[1, 0], x[1, 1] = -128, 127, -128
+    """Input vectors [1, VECTORS, WIDTH], the extremes among them."""
+    x = np.random.default_rng(seed).integers(-128, 128, (1, VECTORS, WIDTH))
+    x[0, 0], x[0, 1, 0], x[0, 1, 1] = -128, 127, -128
     return x.astype(np.float32)
 
 
@@ -104,7 +104,7 @@ def model_of(nodes: list[Any], source: str, sink: str, vectors: int = 1) -> Any:
     tensors = {"x": (WIDTH, "INT8"), "acc": (HIDDEN, "INT16")}
     tensors |= {"codes": (HIDDEN, "UINT4"), "y": (OUT, "INT12")}
     info = {
-        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [vectors, width])
+        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, vectors, width])
         for name, (width, _) in tensors.items()
     }
     used = {name for node in nodes for name in (*node.input, *node.output)}
@@ -113,7 +113,7 @@ def model_of(nodes: list[Any], source: str, sink: str, vectors: int = 1) -> Any:
     model = ModelWrapper(qonnx_make_model(graph))
     for node in model.graph.node:
         if node.domain == DOMAIN:
-            getCustomOp(node).set_nodeattr("numInputVectors", [vectors])
+            getCustomOp(node).set_nodeattr("numInputVectors", [1, vectors])
     for name, (_, datatype) in tensors.items():
         if name in used:
             model.set_tensor_datatype(name, DataType[datatype])
@@ -241,21 +241,73 @@ def test_rtlsim_looks_at_the_hardware(nodes: Any) -> None:
     assert np.any(expected(frames()) != 0)
 
 
-@pytest.mark.verilator
-def test_whole_network_of_finns_nodes(finn: Path) -> None:
-    from finn.core.onnx_exec import execute_onnx
-
+@pytest.fixture(scope="module")
+def whole(finn: Path) -> Any:
+    """FINN's network with width converters and FIFOs, one of them deep, stitched."""
     model = prepared(network("rtl", VECTORS, pe=2), fifo_depth=300)
     top = finn_xsi_stitch.stitch_nodes(model, finn / "whole")
     assert top.name == "finn_design_wrapper.v"
     model.set_metadata_prop("exec_mode", "rtlsim")
+    return model
+
+
+@pytest.mark.verilator
+def test_whole_network_of_finns_nodes(whole: Any) -> None:
+    from finn.core.onnx_exec import execute_onnx
+
+    kinds = {node.op_type for node in whole.graph.node}
+    assert kinds > {"StreamingFIFO_rtl", "StreamingDataWidthConverter_rtl"}
     for seed in (2, 4):  # the second run finds the compiled design
         x = frames(seed)
-        y = execute_onnx(model, {model.graph.input[0].name: x})[model.graph.output[0].name]
+        y = execute_onnx(whole, {whole.graph.input[0].name: x})[whole.graph.output[0].name]
         np.testing.assert_array_equal(y, expected(x))
-    total = int(model.get_metadata_prop("cycles_rtlsim"))
+    total = int(whole.get_metadata_prop("cycles_rtlsim"))
     slowest = VECTORS * WIDTH * HIDDEN // 12  # MACs of the first layer over PE * SIMD
     assert slowest < total < 4 * slowest
+
+
+def _build_config(folder: Path, wanted: np.ndarray) -> Any:
+    """FINN's builder asked for both rtlsim verifications, and the parent graph that it expects."""
+    from finn.builder.build_dataflow_config import DataflowBuildConfig, VerificationStepType
+    from finn.transformation.fpgadataflow.create_dataflow_partition import CreateDataflowPartition
+
+    kinds = VerificationStepType
+    np.save(folder / "in.npy", frames())
+    np.save(folder / "out.npy", wanted.astype(np.float32))
+    config = DataflowBuildConfig(
+        output_dir=str(folder),
+        synth_clk_period_ns=CLK_NS,
+        fpga_part=PART,
+        generate_outputs=[],
+        verify_steps=[kinds.NODE_BY_NODE_RTLSIM, kinds.STITCHED_IP_RTLSIM],
+        verify_input_npy=str(folder / "in.npy"),
+        verify_expected_output_npy=str(folder / "out.npy"),
+    )
+    models = Path(config.get_intermediate_models_directory())
+    models.mkdir(parents=True, exist_ok=True)
+    parent = network("rtl", VECTORS).transform(
+        CreateDataflowPartition(partition_model_dir=str(folder))
+    )
+    parent.save(str(models / "dataflow_parent.onnx"))
+    return config
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("error", [0, 1])
+def test_finns_builder_verifies_by_rtlsim(
+    nodes: Any, whole: Any, error: int, tmp_path: Path
+) -> None:
+    from finn.builder import build_dataflow_steps as steps
+
+    config = _build_config(tmp_path, expected(frames()) + error)
+    steps.step_hw_ipgen(copy.deepcopy(nodes), config)
+    steps.verify_step(copy.deepcopy(whole), config, "stitched_ip_rtlsim", need_parent=True)
+    found = {path.name for path in tmp_path.glob("verification_output/*.npy")}
+    result = "FAIL" if error else "SUCCESS"
+    assert {name.replace(".npy", "") for name in found} == {
+        f"verify_node_by_node_rtlsim_0_{result}",
+        f"verify_stitched_ip_rtlsim_0_{result}",
+    }
 
 
 @pytest.mark.verilator
@@ -266,7 +318,7 @@ def test_our_nodes_alone_and_together(finn: Path) -> None:
     model = prepared(network("phy"))
     whole = copy.deepcopy(model)
     part = model_of([model.graph.node[0]], "x", "acc").transform(PrepareRTLSim())
-    x = frames()[1:2]
+    x = frames()[:, 1:2]
     np.testing.assert_array_equal(run(part, x, "rtlsim"), x @ parameters()["W0"])
     assert list(part.graph.node[0].input) == ["x", "W0"]
     assert 8 < cycles(part)["MVAU_phy"] < 30
