@@ -34,7 +34,7 @@ from quant.checkpoint import (
     save_tensors,
     write_atomic,
 )
-from quant.network import QuantFullyCon, calibrate, shape_of, snap_biases
+from quant.network import QuantFullyCon, calibrate, clipped_weights, shape_of, snap_biases
 from quant.pruning import Pruner
 from quant.recipe import ChannelConfig, Recipe
 
@@ -192,8 +192,9 @@ class Trainer:
             if isinstance(loaded, QuantFullyCon) and loaded.quant == self.recipe.quant:
                 return loaded
             with torch.no_grad():
-                for mine, theirs in zip(start.layers, loaded.layers, strict=True):
-                    mine.weight.copy_(theirs.weight)
+                weights = clipped_weights(loaded)
+                for mine, theirs, weight in zip(start.layers, loaded.layers, weights, strict=True):
+                    mine.weight.copy_(weight)
                     mine.bias.copy_(theirs.bias)
         if self.recipe.quant is None:
             return start
