@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Back end of the matrix-vector kernels: adds up the sums of a fold's steps and offers the result.
+// Back end of the matrix-vector kernels: adds up the sums of a fold's steps, less Terms * 2^OffsetBit
+// (the offsets of phy_dot), and offers the result.
 //
 // issue_i, first_i, last_i: a step is issued in this cycle, is the first or last of its fold (from
 // phy_issue). sum_i: Pe sums of that step, SumLat cycles later. valid_o[k]: a step was issued k cycles
@@ -11,11 +12,13 @@
 // is deep enough for one result in every Beats cycles. Reset: control only.
 `default_nettype none
 module phy_accumulate #(
-  parameter  int unsigned Pe      = 4,
-  parameter  int unsigned AccBits = 12,
-  parameter  int unsigned Beats   = 4,
-  parameter  int unsigned SumLat  = 3,
-  localparam int unsigned OutW    = phy_pkg::byte_bits(Pe * AccBits)
+  parameter  int unsigned Pe        = 4,
+  parameter  int unsigned AccBits   = 12,
+  parameter  int unsigned Beats     = 4,
+  parameter  int unsigned SumLat    = 3,
+  parameter  int unsigned Terms     = 0,
+  parameter  int unsigned OffsetBit = 0,
+  localparam int unsigned OutW      = phy_pkg::byte_bits(Pe * AccBits)
 ) (
   input  wire                   ap_clk,
   input  wire                   ap_rst_n,
@@ -29,8 +32,9 @@ module phy_accumulate #(
   output logic                  m_axis_tvalid,
   input  wire                   m_axis_tready
 );
-  localparam int unsigned Latency  = SumLat + 2;
-  localparam int unsigned OutDepth = phy_pkg::ceil_div(Latency + 1, Beats) + 1;
+  localparam int unsigned        Latency  = SumLat + 2;
+  localparam int unsigned        OutDepth = phy_pkg::ceil_div(Latency + 1, Beats) + 1;
+  localparam logic [AccBits-1:0] Start    = -(AccBits'(Terms) << OffsetBit);
 
   logic [SumLat:1] valid_q;
   logic [SumLat:1] first_q;
@@ -54,11 +58,11 @@ module phy_accumulate #(
     assign beat[OutW-1:Pe*AccBits] = '0;
   end
   for (genvar p = 0; p < Pe; p++) begin : gen_pe
-    logic [AccBits-1:0] sum;
     logic [AccBits-1:0] acc_q;
-    assign sum = sum_i[p*AccBits +: AccBits];
     always_ff @(posedge ap_clk) begin
-      if (valid_q[SumLat]) acc_q <= first_q[SumLat] ? sum : acc_q + sum;
+      if (valid_q[SumLat]) begin
+        acc_q <= (first_q[SumLat] ? Start : acc_q) + sum_i[p*AccBits +: AccBits];
+      end
     end
     assign beat[p*AccBits +: AccBits] = acc_q;
   end

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// sum = a[0] * b[0] + ... + a[N-1] * b[N-1]: registered products, then levels of registered
-// four-input adders. All arithmetic is modulo 2^SumBits: the result is right if it fits SumBits.
+// sum = a[0] * b[0] + ... + a[N-1] * b[N-1] + N * Offset: registered products, then levels of registered
+// four-input adders. Offset is 2^(ABits+BBits-1) if a or b is signed, else 0: with its sign bit flipped
+// a product is unsigned, and no adder has to extend signs. The owner subtracts the offsets, at no cost,
+// where its accumulator starts. All arithmetic is modulo 2^SumBits.
 //
 // II: 1 cycle. Latency: Latency = 1 + ceil(log4(N)) cycles. en_i[0] enables the product registers,
 // en_i[l] the l-th level of adders; the owner delays its valid bit and needs no other control.
@@ -23,35 +25,29 @@ module phy_dot #(
   input  wire  [N*BBits-1:0] b_i,
   output logic [SumBits-1:0] sum_o
 );
-  // Width of a product as a signed value.
-  localparam int unsigned ProdBits = ABits + BBits;
-  localparam bit          ProdSigned = ASigned || BSigned;
-  localparam int unsigned LeafBits = ProdBits + (ProdSigned ? 0 : 1);
+  localparam int unsigned         ProdBits = ABits + BBits;
+  localparam logic [ProdBits-1:0] SignBit  = ProdBits'(ASigned || BSigned) << (ProdBits - 1);
 
   for (genvar i = 0; i < N; i++) begin : gen_mul
-    logic        [ProdBits-1:0] prod;
-    logic signed [LeafBits-1:0] leaf;
+    logic [ProdBits-1:0] prod;
+    logic [ProdBits-1:0] leaf;
     phy_mul #(
       .ABits(ABits), .ASigned(ASigned), .BBits(BBits), .BSigned(BSigned)
     ) u_mul (
       .clk_i(clk_i), .en_i(en_i[0]),
       .a_i(a_i[i*ABits +: ABits]), .b_i(b_i[i*BBits +: BBits]), .p_o(prod)
     );
-    if (ProdSigned) begin : gen_signed
-      assign leaf = $signed(prod);
-    end else begin : gen_unsigned
-      assign leaf = $signed({1'b0, prod});
-    end
+    assign leaf = prod ^ SignBit;
   end
 
   for (genvar l = 0; l < Levels; l++) begin : gen_level
     localparam int unsigned InN  = phy_pkg::tree_width(N, l);
     localparam int unsigned OutN = phy_pkg::tree_width(N, l + 1);
-    localparam int unsigned OutW = phy_pkg::min_of(SumBits, LeafBits + 2 * (l + 1));
+    localparam int unsigned OutW = phy_pkg::min_of(SumBits, ProdBits + 2 * (l + 1));
     for (genvar i = 0; i < OutN; i++) begin : gen_node
-      logic signed [OutW-1:0] sum_q;
+      logic [OutW-1:0] sum_q;
       for (genvar k = 0; k < 4; k++) begin : gen_arg
-        logic signed [OutW-1:0] arg;
+        logic [OutW-1:0] arg;
         if (4 * i + k >= InN) begin : gen_none
           assign arg = '0;
         end else if (l == 0) begin : gen_first

@@ -120,7 +120,10 @@ module phy_mvau_sparse #(
     );
   end
 
-  phy_accumulate #(.Pe(Pe), .AccBits(AccBits), .Beats(Beats), .SumLat(SumLat)) u_acc (
+  phy_accumulate #(
+    .Pe(Pe), .AccBits(AccBits), .Beats(Beats), .SumLat(SumLat),
+    .Terms((InSigned || WeightSigned) ? Beats * Lanes : 0), .OffsetBit(InBits + WeightBits - 1)
+  ) u_acc (
     .ap_clk(ap_clk), .ap_rst_n(ap_rst_n),
     .issue_i(issue), .first_i(first), .last_i(last), .credit_o(credit), .valid_o(valid),
     .sum_i(sum),
