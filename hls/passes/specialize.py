@@ -99,9 +99,8 @@ class SpecializeToPhy(Transformation):
             if form is None:
                 return lane + share * w * memory_bit_luts(part)
             index_bits = max(1, (form.block - 1).bit_length())
-            lane += gather_luts(form.block, x, part) + share * form.saving * (
-                (w + index_bits) * memory_bit_luts(part)
-            )
+            lane += gather_luts(form.block, x, part)
+            lane += share * (w + index_bits) * memory_bit_luts(part)
             return lane / form.saving
 
         return cost
