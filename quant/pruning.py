@@ -83,6 +83,16 @@ class Pruner:
             self.masks = [old * new for old, new in zip(self.masks, fresh, strict=True)]
         self.apply()
 
+    def mask_gradients(self) -> None:
+        """Call before the optimiser's step: what is removed must not steer what is kept.
+
+        Muon orthogonalises a whole matrix; with the removed entries in it, most of its step would be
+        spent where the mask then takes it back (measured at 80 %: half the training's effect).
+        """
+        for weight, mask in zip(self.weights, self.masks, strict=True):
+            if weight.grad is not None:
+                weight.grad.mul_(mask)
+
     def apply(self) -> None:
         """Set the removed weights to zero."""
         with torch.no_grad():

@@ -238,6 +238,8 @@ class Trainer:
                     x = torch.tanh(pair_difference(self.teacher(y).float()) / 2.0)
         loss = detection_loss(outputs, x)
         loss.backward()
+        if self.pruner is not None:
+            self.pruner.mask_gradients()
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
