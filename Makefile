@@ -13,13 +13,12 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
   && { echo $$p; break; }; done)
 
-export OMP_NUM_THREADS ?= $(JOBS)
 export MPLBACKEND := Agg
 
 .PHONY: run test lint format type table bench lock install tools clean
 
 run: tools install
-	$(BIN)/phyfold run $(BUILD) --jobs $(JOBS)
+	$(BIN)/phyfold run $(BUILD)
 
 test: tools install
 	PHYFOLD_REQUIRE_TOOLS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests

@@ -32,7 +32,7 @@ class Job:
 
     config: BuildConfig
     out: Path
-    jobs: int = 2
+    jobs: int = 1
     reporter: Reporter = field(default_factory=Reporter)
 
     @property
@@ -91,15 +91,21 @@ def train(job: Job, *, quick: bool, device: str, seed: int | None) -> dict[str, 
     from fpga_builds.steps.train import train_here
 
     folder = job.out / ("training-quick" if quick else "training")
-    with exclusive(job.out):
+    with exclusive(job.out), job.reporter.interruptible(job.out):
         return train_here(
-            job.config, folder, quick=quick, device=device, seed=seed, reporter=job.reporter
+            job.config,
+            folder,
+            threads=job.jobs,
+            quick=quick,
+            device=device,
+            seed=seed,
+            reporter=job.reporter,
         )
 
 
 def export(job: Job) -> dict[str, Any]:
     """Flow up to the QONNX model."""
-    with exclusive(job.out):
+    with exclusive(job.out), job.reporter.interruptible(job.out):
         state = job.flow.run("export")
     return {
         "build": job.config.name,
@@ -110,7 +116,7 @@ def export(job: Job) -> dict[str, Any]:
 
 def compile_build(job: Job) -> dict[str, Any]:
     """Flow up to the folded accelerator and its RTL."""
-    with exclusive(job.out):
+    with exclusive(job.out), job.reporter.interruptible(job.out):
         state = job.flow.run("hdl")
     metrics = state.metrics
     names = ("ii_cycles_ideal", "ii_cycles", "latency_cycles", "throughput_per_s", "clock_mhz")
@@ -128,7 +134,7 @@ def compile_build(job: Job) -> dict[str, Any]:
 
 def simulate(job: Job, waveform: range | None = None) -> tuple[dict[str, Any], State]:
     """Flow up to BER at RTL. The checks come after, see `require_checks`."""
-    with exclusive(job.out):
+    with exclusive(job.out), job.reporter.interruptible(job.out):
         state = job.flow.run("simulate")
         body = dict(state.records["simulate"].info)
         if state.has("baselines"):
@@ -158,7 +164,7 @@ def report(job: Job) -> dict[str, Any]:
     """Write the report of what is there; nothing is run for it."""
     from fpga_builds.report import make_report
 
-    with exclusive(job.out):
+    with exclusive(job.out), job.reporter.interruptible(job.out):
         state = job.flow.present("report")
         if not state.records:
             raise ConfigError(
@@ -179,7 +185,7 @@ def run_all(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
     """All steps and the report. Returns (simulation, report)."""
     from fpga_builds.report import make_report
 
-    with exclusive(job.out):
+    with exclusive(job.out), job.reporter.interruptible(job.out):
         flow = job.flow
         state = flow.run(flow.steps[-1].name)
         body = dict(state.records["simulate"].info)

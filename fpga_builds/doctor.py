@@ -5,17 +5,15 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fpga_builds.versions import package_version
-
-TIMEOUT_S = 15.0
+from fpga_builds.versions import package_version, program_version
+from hls.sim.tools import find_tool
+from models.errors import ToolMissingError
 
 
 @dataclass(frozen=True)
@@ -61,16 +59,9 @@ PACKAGES = (
     ("pytest", False, "the tests"),
 )
 PROGRAMS = (
-    (
-        "g++",
-        "PHYFOLD_CXX",
-        True,
-        "compiles Verilator's C++: without it no simulation",
-        "Debian, Ubuntu: apt install g++",
-    ),
-    ("make", "PHYFOLD_MAKE", True, "drives that compilation", "Debian, Ubuntu: apt install make"),
-    ("perl", "PHYFOLD_PERL", False, "Verilator's own scripts", "Debian, Ubuntu: apt install perl"),
-    ("git", "PHYFOLD_GIT", False, "nothing at run time", "Debian, Ubuntu: apt install git"),
+    ("g++", True, "compiles Verilator's C++: without it no simulation"),
+    ("make", True, "drives that compilation"),
+    ("perl", False, "Verilator's own scripts"),
 )
 VENDOR = (
     ("vivado", "XILINX_VIVADO", "synthesis, place and route and bitstreams for AMD devices"),
@@ -112,28 +103,12 @@ def _package(name: str, required: bool, use: str) -> Finding:
     return Finding(name, version is not None, version or "", required, "Python package", use, hint)
 
 
-def _program(name: str, override: str, required: bool, use: str, hint: str) -> Finding:
-    path = shutil.which(os.environ.get(override) or name)
-    if path is None:
-        return Finding(name, False, "", required, "", use, f"{hint}; or set {override}")
-    return Finding(name, True, _version_of(path), required, path, use)
-
-
-def _version_of(path: str) -> str:
+def _program(name: str, required: bool, use: str) -> Finding:
     try:
-        done = subprocess.run(
-            [path, "--version"],
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    text = done.stdout or done.stderr
-    version = re.search(r"v?(\d+(?:\.\d+)+)", text)
-    return version.group(1) if version else ""
+        path = str(find_tool(name))
+    except ToolMissingError as error:
+        return Finding(name, False, "", required, "", use, error.hint)
+    return Finding(name, True, program_version(path), required, path, use)
 
 
 def _vendor(name: str, variable: str, use: str) -> Finding:
@@ -144,7 +119,7 @@ def _vendor(name: str, variable: str, use: str) -> Finding:
     return Finding(
         name,
         found,
-        _version_of(str(path)) if found else "",
+        program_version(str(path)) if found else "",
         False,
         str(path) if found else "",
         use,

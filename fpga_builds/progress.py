@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -17,9 +18,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from models.errors import PhyfoldError
+
 LINE_EVERY_S = 20.0
 Advance = Callable[[float, float], None]
 """Called with (done, total)."""
+
+
+class Interrupted(PhyfoldError):
+    """Ctrl-C; the hint says what is kept."""
+
+    exit_code = 130
+    kind = "interrupted"
 
 
 class Reporter:
@@ -30,6 +40,16 @@ class Reporter:
         self.kept = ""
         """What an interruption right now would leave to resume from, in words."""
         self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+
+    @contextlib.contextmanager
+    def interruptible(self, out: Path) -> Iterator[None]:
+        """Turns a Ctrl-C into an `Interrupted` that says what work in ``out`` is kept."""
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            kept = [f"finished steps in {out}", *([self.kept] if self.kept else [])]
+            hint = f"kept: {'; '.join(kept)}. The same command goes on from there"
+            raise Interrupted("interrupted", hint) from error
 
     def line(self, text: str) -> None:
         """One line; rich markup is understood."""

@@ -19,9 +19,10 @@ from rich.logging import RichHandler
 from typer.exceptions import TyperException
 
 from fpga_builds.arguments import spread_lists
+from fpga_builds.progress import Interrupted
 from models.errors import PhyfoldError
 
-INTERRUPTED = 130
+INTERRUPTED = Interrupted.exit_code
 TERMINATED = 143
 USAGE = 2
 
@@ -74,10 +75,7 @@ def execute(app: typer.Typer, words: Sequence[str] | None = None) -> int:
     return _interrupted(machine=machine) if outcome == INTERRUPTED else int(outcome or 0)
 
 
-_KEPT = (
-    "finished steps, counted chunks of frames and the last training state are kept; "
-    "the same command goes on from there"
-)
+_KEPT = "what was finished is kept; the same command goes on from there"
 
 
 def _interrupted(*, machine: bool) -> int:

@@ -5,7 +5,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
+import subprocess
 from collections.abc import Iterable
+
+from models.errors import ToolMissingError
+
+TIMEOUT_S = 15.0
 
 
 def package_version(name: str) -> str | None:
@@ -29,7 +35,28 @@ def tool_versions(packages: Iterable[str], *, compiler: bool = False) -> dict[st
         **package_versions(packages),
     }
     if compiler:
-        from hls.sim import tools
+        from hls.sim.tools import find_tool
 
-        versions["g++"] = tools.tool_versions().get("g++")
+        try:
+            versions["g++"] = program_version(str(find_tool("g++")))
+        except ToolMissingError:
+            versions["g++"] = None
     return versions
+
+
+def program_version(path: str) -> str:
+    """The number in what ``path --version`` prints; empty if there is none."""
+    try:
+        done = subprocess.run(
+            [path, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    text = done.stdout or done.stderr
+    version = re.search(r"v?(\d+(?:\.\d+)+)", text)
+    return version.group(1) if version else ""

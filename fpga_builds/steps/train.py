@@ -43,6 +43,7 @@ def train_here(
     config: BuildConfig,
     folder: Path,
     *,
+    threads: int | None = None,
     quick: bool,
     device: str,
     seed: int | None,
@@ -79,7 +80,7 @@ def train_here(
                 reporter.line(f"  step {now.step} of {now.steps}: loss {now.loss:.5f}{ber}")
 
         with storage_guard(folder):
-            train_recipe(recipe, folder, TrainOptions(device=device), progress)
+            train_recipe(recipe, folder, TrainOptions(device=device, threads=threads), progress)
     return {"build": config.name, "checkpoint": str(folder), **last}
 
 
