@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 
 export MPLBACKEND := Agg
 
-.PHONY: run test lint format type table bench lock install tools clean
+.PHONY: run test results lint format type table bench lock install tools clean
 
 run: tools install
 	$(BIN)/phyfold run $(BUILD)
@@ -31,6 +31,13 @@ lint: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Every build with many frames, then the README's table: hours. Interrupted, it goes on.
+FRAMES ?= 100000
+results: tools install
+	for build in fpga_builds/*/build.toml; do \
+	  $(BIN)/phyfold run $$build --frames $(FRAMES) || exit 1; done
+	$(MAKE) table
 
 table: install
 	$(BIN)/python -m fpga_builds.table

@@ -16,6 +16,7 @@ import pytest
 from fpga_builds.config import BuildConfig, parse_build
 from fpga_builds.flow import Flow, Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
+from fpga_builds.progress import Interrupted, Reporter
 from fpga_builds.state import State, load_record
 from fpga_builds.storage import read_json
 from models.errors import CheckError, CompileError, ConfigError, StorageError
@@ -220,3 +221,21 @@ def test_steps_that_do_not_apply_are_left_out(tmp_path: Path) -> None:
     )
     assert Flow((step,), CONFIG, tmp_path).steps == ()
     assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+def test_ctrl_c_says_what_is_kept(tmp_path: Path) -> None:
+    reporter = Reporter(quiet=True)
+
+    def interrupted(context: StepContext) -> StepOutput:
+        context.reporter.kept = "3 of 6 chunks"
+        raise KeyboardInterrupt
+
+    flow = Flow(Counter().steps(second=interrupted), CONFIG, tmp_path, reporter=reporter)
+    with (
+        pytest.raises(Interrupted, match="interrupted") as caught,
+        reporter.interruptible(tmp_path),
+    ):
+        flow.run("second")
+    assert caught.value.exit_code == 130
+    assert f"finished steps in {tmp_path}; 3 of 6 chunks" in caught.value.hint
+    assert (tmp_path / "01-first" / "state.json").is_file()
