@@ -12,9 +12,11 @@ whole (`hls.sim.finn_xsi_stitch`). docs/finn_rtlsim.md has what is served and wh
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hls.sim import tools
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _UNSET = object()
 _replaced: dict[str, Any] = {}
+_modules: dict[str, ModuleType | None] = {}
 
 
 def install() -> None:
@@ -34,14 +37,13 @@ def install() -> None:
     set up first (`hls.finn_env.setup_finn`). Needs no Verilator yet: what is missing is said when a
     design is compiled.
     """
-    from hls.sim.finn_xsi_engine import engine_class, use_design_module
+    from hls.sim.finn_xsi_engine import engine_class, load_engine
 
     xsi = _finn_module()
     if _replaced:
         return
-    use_design_module()
-    from finn_xsi import adapter
-
+    _modules.update(load_engine())
+    adapter: Any = importlib.import_module("finn_xsi.adapter")
     names = {
         "SimEngine": engine_class(),
         "locate_glbl": locate_glbl,
@@ -63,7 +65,11 @@ def install() -> None:
 
 def uninstall() -> None:
     """Put back what `install` replaced in ``finn.xsi``."""
+    from hls.sim.finn_xsi_engine import unload_engine
+
     xsi = _finn_module()
+    unload_engine(_modules)
+    _modules.clear()
     while _replaced:
         name, value = _replaced.popitem()
         if value is _UNSET:

@@ -10,9 +10,12 @@ cycle counts.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import math
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,7 @@ from hls.sim.finn_xsi_design import Design, Port
 from models.errors import ToolError
 
 TICKS_PER_CALL = 100_000
+ENGINE_MODULES = ("xsi", "finn_xsi.sim_engine", "finn_xsi.adapter")
 RUNNING, DONE, WOKEN, FAILED = range(4)
 
 
@@ -59,9 +63,9 @@ class _Batch:
 @lru_cache(maxsize=1)
 def engine_class() -> type:
     """FINN's SimEngine with the fast way; a class of its own, made at first use."""
-    from finn_xsi.sim_engine import SimEngine
+    engine: Any = importlib.import_module("finn_xsi.sim_engine").SimEngine
 
-    class VerilatorEngine(SimEngine):  # type: ignore[misc]
+    class VerilatorEngine(engine):  # type: ignore[misc]
         """FINN's SimEngine, served by Verilator."""
 
         def run(self, cycles: int | None = None) -> list[Any]:
@@ -170,11 +174,21 @@ def _digits(port: Port, beats: npt.NDArray[np.uint8]) -> list[str]:
     return [texts[i + step - digits : i + step] for i in range(0, len(texts), step)]
 
 
-def use_design_module() -> None:
-    """Make FINN's engine find our Kernel, Design and Port under the name ``xsi``."""
-    import sys
+def load_engine() -> dict[str, ModuleType | None]:
+    """Import FINN's engine anew, our Kernel, Design and Port under the name ``xsi``.
 
+    Returns the modules that had these names before, for `unload_engine`.
+    """
+    before = {name: sys.modules.pop(name, None) for name in ENGINE_MODULES}
     sys.modules["xsi"] = finn_xsi_design
-    import finn_xsi.sim_engine
+    engine_class.cache_clear()
+    engine_class()
+    return before
 
-    finn_xsi.sim_engine.xsi = finn_xsi_design
+
+def unload_engine(before: dict[str, ModuleType | None]) -> None:
+    """Put back the modules that `load_engine` replaced."""
+    for name, module in before.items():
+        sys.modules.pop(name, None)
+        if module is not None:
+            sys.modules[name] = module
