@@ -7,8 +7,10 @@ x the bits of weight and input:
     ECP5, LUT4:  2.17 w x + 2.0 (w + x) - 3.7     8x8 167, 4x4 47, 2x4 26, 2x2 13
     AMD, LUT6:   1.75 w x + 0.25 (w + x) + 1      8x8 117, 4x4 31, 2x4 16, 2x2 9
 
-adders included. Memories of 256 words and more go to block RAM, shallower ones to LUTs (16 bits per
-LUT4, 64 per LUT6). A layer kind without a model raises: nothing is free.
+adders included; enables, folding and buffering add 2.4 w. Memories go to block RAM where the tools
+put them (ECP5: from 14 % of the blocks' bits on; AMD: from 256 words), others to LUTs (16 bits per
+LUT4, 64 per LUT6). A layer kind without a model raises: nothing is free. Synthesized layers differ
+by up to a third (``tests/hls/test_costs_synthesis.py`` holds the model to that).
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from hls.ir import Accelerator, Layer, Stream
 from models.errors import CompileError
 
 ROM_BLOCK_DEPTH = 256
+ECP5_BLOCK_FILL = 0.14
+BLOCK_BITS = 18_432
 FIFO_BLOCK_DEPTH = 64
 BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 
@@ -79,9 +83,9 @@ def stream_cost(stream: Stream, part: Device) -> Cost:
     """Cost of the FIFO in a stream; nothing for a wire (depth 0)."""
     if stream.fifo_depth == 0:
         return Cost()
-    return memory(stream.fifo_depth, stream.payload_bits, part, FIFO_BLOCK_DEPTH + 1) + Cost(
-        lut=20, ff=stream.payload_bits + 16
-    )
+    store = memory if stream.fifo_depth > FIFO_BLOCK_DEPTH else lut_memory
+    cost = store(stream.fifo_depth, stream.payload_bits, part)
+    return cost + Cost(lut=20, ff=stream.payload_bits + 16)
 
 
 def accelerator_cost(acc: Accelerator, part: Device) -> Cost:
@@ -103,21 +107,27 @@ def multiplier_luts(weight_bits: int, in_bits: int, part: Device) -> float:
 
 
 def gather_luts(block: int, in_bits: int, part: Device) -> float:
-    """LUTs that choose one of ``block`` inputs; a LUT4 chooses one of two, a LUT6 one of four."""
-    inputs = 2 if part.family == "ecp5" else 4
-    return ceil((block - 1) / (inputs - 1)) * in_bits
+    """LUTs that choose one of ``block`` inputs: two LUT4 choose one of four, as does one LUT6."""
+    per_four = 2 if part.family == "ecp5" else 1
+    return ceil((block - 1) / 3 * per_four) * in_bits
 
 
 def memory_bit_luts(part: Device) -> float:
     """Price of a bit of block RAM in LUTs, at the device's own ratio."""
-    return part.lut / (part.bram18 * 18_432)
+    return part.lut / (part.bram18 * BLOCK_BITS)
 
 
-def memory(depth: int, width: int, part: Device, block_depth: int = ROM_BLOCK_DEPTH) -> Cost:
-    """A memory of ``depth`` words of ``width`` bits: block RAM from ``block_depth`` words on."""
-    if depth >= block_depth:
-        blocks = min(ceil(depth / d) * ceil(width / w) for d, w in BLOCK_SHAPES)
-        return Cost(ff=0, bram18=blocks)
+def memory(depth: int, width: int, part: Device) -> Cost:
+    """A ROM of ``depth`` words of ``width`` bits, in block RAM or LUTs as synthesis decides."""
+    blocks = min(ceil(depth / d) * ceil(width / w) for d, w in BLOCK_SHAPES)
+    filled = depth * width / (blocks * BLOCK_BITS)
+    if depth >= ROM_BLOCK_DEPTH or (part.family == "ecp5" and filled >= ECP5_BLOCK_FILL):
+        return Cost(bram18=blocks)
+    return lut_memory(depth, width, part)
+
+
+def lut_memory(depth: int, width: int, part: Device) -> Cost:
+    """A memory in LUTs."""
     per_lut = 16 if part.family == "ecp5" else 64
     return Cost(lut=width * ceil(depth / per_lut), ff=width)
 
@@ -133,21 +143,21 @@ def _mvau_sparse(p: Params, part: Device) -> Cost:
     lanes = p["pe"] * per_row
     cost = _product(p, part, lanes, lanes * (p["weight_bits"] + index_bits))
     select = gather_luts(p["block"], p["in_bits"], part)
-    return cost + Cost(lut=round(lanes * select), ff=lanes * p["in_bits"])
+    return cost + Cost(lut=round(lanes * select), ff=2 * lanes * p["in_bits"])
 
 
 def _product(p: Params, part: Device, lanes: int, word_bits: int) -> Cost:
     depth = p["mat_w"] // p["simd"] * (p["mat_h"] // p["pe"])
     weights = memory(depth, word_bits, part)
-    buffer = memory(2 * p["mat_w"] // p["simd"], p["simd"] * p["in_bits"], part, 1 << 30)
+    buffer = lut_memory(2 * p["mat_w"] // p["simd"], p["simd"] * p["in_bits"], part)
     product_bits = p["weight_bits"] + p["in_bits"]
     logic = Cost(
         lut=round(
-            lanes * multiplier_luts(p["weight_bits"], p["in_bits"], part)
+            lanes * (multiplier_luts(p["weight_bits"], p["in_bits"], part) + 2.4 * p["weight_bits"])
             + 2 * p["pe"] * p["acc_bits"]
             + 60
         ),
-        ff=round(lanes * product_bits * 4 / 3 + 3 * p["pe"] * p["acc_bits"] + word_bits + 60),
+        ff=round(lanes * product_bits * 1.15 + 3 * p["pe"] * p["acc_bits"] + word_bits + 60),
     )
     return weights + buffer + logic
 
@@ -158,7 +168,7 @@ def _thresholding(p: Params, part: Device) -> Cost:
     total = Cost(lut=40, ff=40)
     for stage in range(stages):
         one = memory(folds << stage, width, part)
-        compare = Cost(lut=width, ff=p["in_bits"] + stages)
+        compare = Cost(lut=2 * width, ff=4 * p["in_bits"])
         for _ in range(p["pe"]):
             total = total + one + compare
     return total
@@ -180,7 +190,9 @@ def _dwc(p: Params, part: Device) -> Cost:
     if p["in_elems"] == p["out_elems"]:
         return Cost()
     bits = max(p["in_elems"], p["out_elems"]) * p["elem_bits"]
-    return Cost(lut=bits + 10, ff=2 * bits + 10)
+    if p["in_elems"] < p["out_elems"]:
+        return Cost(lut=16, ff=2 * bits)  # a shift register and its copy
+    return Cost(lut=bits + 10, ff=bits + 10)
 
 
 MODELS: dict[str, Callable[[Params, Device], Cost]] = {
