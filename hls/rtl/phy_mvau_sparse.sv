@@ -104,7 +104,7 @@ module phy_mvau_sparse #(
       assign block = x[Base +: Block*InBits];
       always_ff @(posedge ap_clk) begin
         if (valid[RomRegs]) begin
-          picked_q <= InBits'(block >> (32'(entry[WeightBits +: IndexBits]) * InBits));
+          picked_q <= block[32'(entry[WeightBits +: IndexBits]) * InBits +: InBits];
           weight_q <= entry[WeightBits-1:0];
         end
       end
