@@ -33,10 +33,12 @@ class FoldingTarget(BaseModel):
             raise ValueError(f"folding: {' and '.join(given)} are given; choose one")
         return self
 
-    def frame_cycles(self, clock_mhz: float) -> int:
-        """Cycles per frame that the target allows."""
+    def frame_cycles(self, clock_mhz: float) -> int | None:
+        """Cycles per frame that the target allows; None if it is another kind of target."""
         if self.frames_per_s is not None:
             return max(1, int(clock_mhz * 1e6 / self.frames_per_s))
+        if self.latency_us is not None or self.device_fraction is not None:
+            return None
         return DEFAULT_CYCLES if self.cycles is None else self.cycles
 
     def latency_cycles(self, clock_mhz: float) -> int | None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
 
     from hls.folding import Fold
+    from hls.passes.specialize import Folds
 
 __all__ = ["CompileOptions", "FoldingTarget", "compile_model"]
 
@@ -128,8 +129,9 @@ class _Compilation:
         self._report_ties([*ties, *([decided.ties] if decided.ties else [])])
         finn = to_finn(decided.model)
         self._keep("finn", finn)
-        specialized = self._specialize(finn)
-        folded, folding = self._fold(specialized, (entry, decided.output))
+        specialized, folding = self._choose(finn, (entry, decided.output))
+        self._keep("specialized", specialized)
+        folded = self._fold(specialized, folding)
         golden = self._golden(original, entry, decided.output)
         self._check_steps(golden, decided.output)
         acc = self._extract(folded, (entry, decided.output))
@@ -149,44 +151,65 @@ class _Compilation:
         if self.progress is not None:
             self.progress(step, number + 1, len(STEPS))
 
-    def _specialize(self, finn: ModelWrapper) -> ModelWrapper:
+    def _choose(
+        self, finn: ModelWrapper, borders: tuple[Border, Border]
+    ) -> tuple[ModelWrapper, dict[str, Fold]]:
+        """Kernels and folding: each depends on the other where weights are sparse."""
+        from hls.folding import (
+            check_folding,
+            given_folds,
+            legal_folds,
+            read_folding,
+            solve_cycles,
+        )
+
+        target, part = self.options.folding, device(self.options.part)
+        if target.file is not None:
+            folding = read_folding(target.file)
+            model = self._specialize(finn, given_folds(folding))
+            check_folding(target.file, folding, self._extract(model, borders))
+            return model, folding
+        interval = target.frame_cycles(self.options.clock_mhz)
+        if interval is None:
+            first = self._specialize(finn, legal_folds)
+            interval = self._interval(self._extract(first, borders))
+        cycles = interval
+        model = self._specialize(finn, lambda layer: legal_folds(layer, cycles))
+        base = self._extract(model, borders)
+        if target.frame_cycles(self.options.clock_mhz) is None:
+            cycles = self._interval(base)
+        return model, solve_cycles(base, cycles, part)
+
+    def _interval(self, base: Accelerator) -> int:
+        """Cycles per frame that meet a target of another kind."""
+        from hls.cycles import accelerator_cycles
+        from hls.folding import solve_device, solve_latency
+
+        target, part = self.options.folding, device(self.options.part)
+        if target.device_fraction is not None:
+            return solve_device(base, part, target.device_fraction)
+        limit = target.latency_cycles(self.options.clock_mhz)
+        return solve_latency(
+            base, limit or 0, part, lambda acc: accelerator_cycles(acc).latency_cycles
+        )
+
+    def _specialize(self, finn: ModelWrapper, folds: Folds) -> ModelWrapper:
         from hls.passes.specialize import SpecializeToPhy
         from hls.sparsity import BlockForm
 
         o = self.options
         form = BlockForm(o.sparse_block, o.sparse_nnz) if o.sparse_block and o.sparse_nnz else None
-        step = SpecializeToPhy(device(o.part), o.thresholds, o.sparse, form)
+        step = SpecializeToPhy(device(o.part), o.thresholds, o.sparse, form=form, folds=folds)
         model = finn.transform(step)
         self.report["layers"] = [asdict(c) for c in step.choices]
-        self._keep("specialized", model)
         return model
 
-    def _fold(
-        self, model: ModelWrapper, borders: tuple[Border, Border]
-    ) -> tuple[ModelWrapper, dict[str, Fold]]:
-        from hls.folding import load_folding, solve_cycles, solve_device, solve_latency
+    def _fold(self, model: ModelWrapper, folding: dict[str, Fold]) -> ModelWrapper:
         from hls.passes.fold import ApplyFolding, InsertWidthConverters
 
-        base = self._extract(model, borders)
-        target, part = self.options.folding, device(self.options.part)
-        if target.file is not None:
-            folding = load_folding(target.file, base)
-        elif target.device_fraction is not None:
-            folding = solve_device(base, part, target.device_fraction)
-        elif target.latency_cycles(self.options.clock_mhz) is not None:
-            from hls.cycles import accelerator_cycles
-
-            folding = solve_latency(
-                base,
-                target.latency_cycles(self.options.clock_mhz) or 0,
-                part,
-                lambda acc: accelerator_cycles(acc).latency_cycles,
-            )
-        else:
-            folding = solve_cycles(base, target.frame_cycles(self.options.clock_mhz), part)
         folded = model.transform(ApplyFolding(folding)).transform(InsertWidthConverters())
         self._keep("folded", folded)
-        return folded, folding
+        return folded
 
     def _extract(self, model: ModelWrapper, borders: tuple[Border, Border]) -> Accelerator:
         from hls.extract import extract

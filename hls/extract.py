@@ -16,13 +16,6 @@ if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
 
 INPUT_STREAM, OUTPUT_STREAM = "input", "output"
-PREFIX = {
-    "mvau": "fc",
-    "mvau_sparse": "fc",
-    "thresholding": "act",
-    "requant": "act",
-    "dwc": "dwc",
-}
 
 
 def extract(
@@ -43,20 +36,15 @@ def extract(
     """
     from qonnx.custom_op.registry import getCustomOp
 
-    counts: dict[str, int] = {}
     layers = []
     for node in model.graph.node:
         op = getCustomOp(node)
-        kind = getattr(op, "ir_kind", None)
-        if kind is None:
+        if getattr(op, "ir_kind", None) is None:
             raise CompileError(
                 f"{node.op_type} node {node.name!r} has no RTL kernel",
                 hint="specialize all layers before they are extracted",
             )
-        prefix = PREFIX[kind]
-        index = counts.get(prefix, 0)
-        counts[prefix] = index + 1
-        layers.append(_layer(op, model, f"{prefix}{index}"))
+        layers.append(_layer(op, model, node.name))
     return connect(name, layers, borders, clock_mhz, meta)
 
 

@@ -65,6 +65,23 @@ def choices(layer: Layer) -> list[Fold]:
     return [Fold(pe, simd) for pe in divisors(p["mat_h"]) for simd in simds]
 
 
+def legal_folds(layer: Layer, target_cycles: int | None = None) -> list[Fold]:
+    """Foldings within a target; without one, the slowest alone."""
+    if target_cycles is None:
+        return choices(layer)[:1]
+    return [f for f in choices(layer) if cycles(layer, f) <= target_cycles]
+
+
+def given_folds(folding: Folding) -> Callable[[Layer], list[Fold]]:
+    """The one folding that a file gives a layer; none where it is not legal for it."""
+
+    def folds(layer: Layer) -> list[Fold]:
+        fold = folding.get(layer.source)
+        return [fold] if fold is not None and fold in choices(layer) else []
+
+    return folds
+
+
 def apply_folding(acc: Accelerator, folding: Folding) -> Accelerator:
     """``acc`` with other PE and SIMD, and width converters where streams differ.
 
@@ -83,8 +100,7 @@ def apply_folding(acc: Accelerator, folding: Folding) -> Accelerator:
             bits = _bits(layers)
             for a, b in width_chain(output_elements(layers[-1]), input_elements(folded)):
                 params = {"in_elems": a, "out_elems": b, "elem_bits": bits}
-                source = f"StreamingDataWidthConverter_phy_{count}"
-                layers.append(Layer(f"dwc{count}", "dwc", source, (), (), params))
+                layers.append(Layer(f"dwc{count}", "dwc", f"dwc{count}", (), (), params))
                 count += 1
         layers.append(folded)
         elements = outputs_of(folded, elements)
@@ -235,8 +251,8 @@ def reachable_cycles(acc: Accelerator) -> list[int]:
     return sorted(v for v in values if v >= fastest)
 
 
-def solve_device(acc: Accelerator, part: Device, fraction: float) -> dict[str, Fold]:
-    """The fastest folding whose estimate fits ``fraction`` of the device."""
+def solve_device(acc: Accelerator, part: Device, fraction: float) -> int:
+    """Fewest cycles per frame for which the estimate fits ``fraction`` of the device."""
 
     def fits(target: int) -> bool:
         cost = accelerator_cost(apply_folding(acc, solve(target)), part)
@@ -251,13 +267,13 @@ def solve_device(acc: Accelerator, part: Device, fraction: float) -> dict[str, F
             f"{fraction:.0%} of {part.name} ({part.lut} LUT, {part.bram18} BRAM18)",
             hint="choose a larger device, fewer bits or a smaller network",
         )
-    return solve(_first(targets, fits))
+    return _first(targets, fits)
 
 
 def solve_latency(
     acc: Accelerator, target_cycles: int, part: Device, latency: Callable[[Accelerator], int]
-) -> dict[str, Fold]:
-    """The smallest folding whose modelled latency is at most ``target_cycles``.
+) -> int:
+    """Most cycles per frame for which the modelled latency is at most ``target_cycles``.
 
     Args:
         acc: the accelerator, folded in any way.
@@ -269,7 +285,7 @@ def solve_latency(
     for target in targets:
         folding = solve_cycles(acc, target, part)
         if latency(apply_folding(acc, folding)) <= target_cycles:
-            return folding
+            return target
     fastest = latency(apply_folding(acc, solve_cycles(acc, targets[-1], part)))
     raise CompileError(
         f"no folding has a latency of {target_cycles} cycles; the fastest design takes {fastest}",
@@ -286,34 +302,37 @@ def _first(targets: list[int], holds: Callable[[int], bool]) -> int:
     return targets[low]
 
 
-def load_folding(path: Path, acc: Accelerator) -> dict[str, Fold]:
-    """Read and check a hand-written folding file for the layers of ``acc``."""
+def read_folding(path: Path) -> dict[str, Fold]:
+    """Read a hand-written folding file; `check_folding` compares it with an accelerator."""
     try:
         body = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise CompileError(f"{path}: not a readable folding file ({error})") from error
     if not isinstance(body, dict):
         raise CompileError(f"{path}: a folding file is a JSON object of nodes")
+    return {name: _entry(path, name, body[name]) for name in body if name != "Defaults"}
+
+
+def check_folding(path: Path, folding: Folding, acc: Accelerator) -> None:
+    """Raise a `CompileError` if a file's folding does not fit the layers of ``acc``."""
     layers = {la.source: la for la in acc.layers if la.kind != "dwc"}
-    unknown = sorted(set(body) - set(layers) - {"Defaults"})
+    unknown = sorted(set(folding) - set(layers))
     if unknown:
         raise CompileError(f"{path}: unknown node {unknown[0]!r}; nodes: {', '.join(layers)}")
-    missing = [name for name in layers if name not in body]
+    missing = [name for name in layers if name not in folding]
     if missing:
         raise CompileError(f"{path}: node {missing[0]!r} is missing; nodes: {', '.join(layers)}")
-    return {name: _entry(path, layer, body[name]) for name, layer in layers.items()}
+    for name, layer in layers.items():
+        check_fold(layer, folding[name])
 
 
-def _entry(path: Path, layer: Layer, entry: object) -> Fold:
+def _entry(path: Path, name: str, entry: object) -> Fold:
     if not isinstance(entry, dict) or "PE" not in entry or set(entry) - {"PE", "SIMD"}:
-        raise CompileError(f"{path}: {layer.source}: {entry!r} must be {{'PE': n, 'SIMD': m}}")
-    values = {key: entry[key] for key in entry}
-    for key, value in values.items():
+        raise CompileError(f"{path}: {name}: {entry!r} must be {{'PE': n, 'SIMD': m}}")
+    for key, value in entry.items():
         if not isinstance(value, int) or isinstance(value, bool):
-            raise CompileError(f"{path}: {layer.source}: {key}={value!r} must be an integer")
-    fold = Fold(values["PE"], values.get("SIMD"))
-    check_fold(layer, fold)
-    return fold
+            raise CompileError(f"{path}: {name}: {key}={value!r} must be an integer")
+    return Fold(entry["PE"], entry.get("SIMD"))
 
 
 def folding_json(folding: Folding) -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
-from qonnx.transformation.general import GiveUniqueNodeNames
 
 from hls.finn_env import RTL_DOMAIN
 from hls.folding import Folding, width_chain
@@ -46,7 +45,10 @@ class InsertWidthConverters(Transformation):
             users = model.find_consumers(node.output[0])
             if users and DWC not in (node.op_type, users[0].op_type):
                 self._join(model, node, users[0])
-        return model.transform(GiveUniqueNodeNames()), False
+        converters = [n for n in model.graph.node if n.op_type == DWC]
+        for index, node in enumerate(converters):
+            node.name = f"dwc{index}"
+        return model, False
 
     def _join(self, model: ModelWrapper, before: NodeProto, after: NodeProto) -> None:
         give = int(custom(before).get_folded_output_shape()[-1])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,12 +11,13 @@ import numpy as np
 from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
-from qonnx.transformation.general import GiveUniqueNodeNames
 
-from hls.costs import Cost, gather_luts, kind_cost, memory_bit_luts, multiplier_luts
+from hls.costs import Cost, kind_cost
 from hls.devices import Device
 from hls.finn_env import RTL_DOMAIN
 from hls.finn_ops.params import mvau_params, thresholding_params
+from hls.folding import Fold, fold_layer, legal_folds
+from hls.ir import Layer
 from hls.passes.graph import constant, custom, need_constant, new_constant, replace_node
 from hls.requant import RequantParams, find_requant
 from hls.sparsity import BlockForm, find_block_form
@@ -24,8 +26,9 @@ from models.errors import CompileError
 DROPPED = ("preferred_impl_style",)
 TYPICAL_PE = 4
 """Lanes for which thresholds and arithmetic are compared: folding comes later."""
-TYPICAL_LANES = 128
-"""Multipliers of a dense layer, for its share of weight memory where forms are compared."""
+
+Folds = Callable[[Layer], list[Fold]]
+"""The foldings that are open to a layer."""
 
 
 @dataclass(frozen=True)
@@ -45,28 +48,38 @@ class SpecializeToPhy(Transformation):
         thresholds: "auto", "memory" (always a table) or "requant" (arithmetic where exact).
         sparse: "auto" or "off".
         form: block form to use for sparse weights, instead of looking for one.
+        folds: foldings open to a layer: dense and sparse are compared at the cheapest of them.
+
+    Nodes are named fc0, act0, fc1 and so on; folding files and layers use these names.
     """
 
     def __init__(
-        self, part: Device, thresholds: str, sparse: str, form: BlockForm | None = None
+        self,
+        part: Device,
+        thresholds: str,
+        sparse: str,
+        *,
+        form: BlockForm | None = None,
+        folds: Folds = legal_folds,
     ) -> None:
         super().__init__()
-        self.part, self.thresholds, self.sparse, self.form = part, thresholds, sparse, form
+        self.part, self.thresholds, self.sparse = part, thresholds, sparse
+        self.form, self.folds = form, folds
         self.choices: list[Choice] = []
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Rewrite all abstract layers."""
-        changed = False
+        counts = {"fc": 0, "act": 0}
         for node in list(model.graph.node):
-            if node.op_type == "MVAU":
-                self._mvau(model, node)
-            elif node.op_type == "Thresholding":
-                self._thresholding(model, node)
-            else:
+            prefix = {"MVAU": "fc", "Thresholding": "act"}.get(node.op_type)
+            if prefix is None:
                 continue
-            changed = True
-        if changed:
-            model = model.transform(GiveUniqueNodeNames())
+            node.name = f"{prefix}{counts[prefix]}"
+            counts[prefix] += 1
+            if prefix == "fc":
+                self._mvau(model, node)
+            else:
+                self._thresholding(model, node)
         return model, False
 
     def _mvau(self, model: ModelWrapper, node: NodeProto) -> None:
@@ -74,7 +87,7 @@ class SpecializeToPhy(Transformation):
         form = None
         if self.sparse == "auto" and weights is not None:
             codes = np.rint(weights.T).astype(np.int64)
-            form = find_block_form(codes, self._column_cost(node, codes), self.form)
+            form = find_block_form(codes, self._price(node), self.form)
         op_type = "MVAU_phy" if form is None else "SparseMVAU_phy"
         new = _specialized(node, op_type, list(node.input))
         new.attribute.append(helper.make_attribute("mem_mode", "internal_embedded"))
@@ -86,24 +99,22 @@ class SpecializeToPhy(Transformation):
         replace_node(model, node, [new])
         self.choices.append(Choice(node.name, op_type, reason))
 
-    def _column_cost(
-        self, node: NodeProto, codes: np.ndarray
-    ) -> Callable[[BlockForm | None], float]:
-        """LUTs of a column of a row per cycle, its share of the weight memory included."""
-        params = mvau_params(custom(node))
-        part, share = self.part, max(codes.size // TYPICAL_LANES, 1)
+    def _price(self, node: NodeProto) -> Callable[[BlockForm | None], float]:
+        """LUT equivalents of the layer, dense (None) or in a block form, at its best folding."""
+        dense = mvau_params(custom(node))
 
-        def cost(form: BlockForm | None) -> float:
-            w, x = params["weight_bits"], params["in_bits"]
-            lane = multiplier_luts(w, x, part)
-            if form is None:
-                return lane + share * w * memory_bit_luts(part)
-            index_bits = max(1, (form.block - 1).bit_length())
-            lane += gather_luts(form.block, x, part)
-            lane += share * (w + index_bits) * memory_bit_luts(part)
-            return lane / form.saving
+        def price(form: BlockForm | None) -> float:
+            kind, params = "mvau", dense
+            if form is not None:
+                kind, params = "mvau_sparse", {**dense, "block": form.block, "nnz": form.nnz}
+            layer = Layer(node.name, kind, node.name, (), (), params)
+            costs = [
+                self._weight(kind_cost(kind, fold_layer(layer, fold).params, self.part))
+                for fold in self.folds(layer)
+            ]
+            return min(costs, default=math.inf)
 
-        return cost
+        return price
 
     def _thresholding(self, model: ModelWrapper, node: NodeProto) -> None:
         params = thresholding_params(custom(node))

@@ -60,11 +60,14 @@ def test_activations_are_built_as_asked_for(
 
 def test_sparsity_can_be_switched_off(mlp: ModuleType, tmp_path: Path) -> None:
     path = mlp.balanced_mlp(tmp_path / "net.onnx")
-    sparse, body = compiled(path, tmp_path / "a")
-    dense, _ = compiled(path, tmp_path / "b", sparse="off")
-    given, _ = compiled(path, tmp_path / "c", sparse_block=8, sparse_nnz=3)
+    fast = FoldingTarget(cycles=24)
+    sparse, body = compiled(path, tmp_path / "a", folding=fast)
+    dense, _ = compiled(path, tmp_path / "b", folding=fast, sparse="off")
+    given, _ = compiled(path, tmp_path / "c", folding=fast, sparse_block=8, sparse_nnz=3)
+    slow, _ = compiled(path, tmp_path / "d", folding=FoldingTarget(cycles=2000))
     assert sparse.layer("fc0").kind == "mvau_sparse"
     assert dense.layer("fc0").kind == "mvau"
+    assert slow.layer("fc0").kind == "mvau", "one multiplier costs less than a block's selection"
     assert given.layer("fc0").params["nnz"] == 3
     row = body["layers"][0]
     assert row["weight_memory_bits"] == 24 * 16 // 8 * 2 * (4 + 3)

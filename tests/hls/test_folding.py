@@ -20,12 +20,13 @@ from hls.extract import connect
 from hls.folding import (
     Fold,
     apply_folding,
+    check_folding,
     choices,
     cycles,
     folding_json,
     lanes,
-    load_folding,
     reachable_cycles,
+    read_folding,
     solve_cycles,
     solve_device,
     solve_latency,
@@ -108,8 +109,7 @@ def test_impossible_target_names_the_layer_and_the_fastest() -> None:
 
 def test_budget_is_used_but_not_exceeded() -> None:
     acc = network((60, 300, 300, 30))
-    folding = solve_device(acc, PART, 0.5)
-    folded = apply_folding(acc, folding)
+    folded = apply_folding(acc, solve_cycles(acc, solve_device(acc, PART, 0.5), PART))
     assert accelerator_cost(folded, PART).fits(PART, 0.5)
     interval = accelerator_cycles(folded).ii_cycles
     faster = [t for t in reachable_cycles(acc) if t < interval]
@@ -129,7 +129,7 @@ def test_latency_target_is_met() -> None:
     def latency(candidate: Accelerator) -> int:
         return accelerator_cycles(candidate).latency_cycles
 
-    folded = apply_folding(acc, solve_latency(acc, 150, PART, latency))
+    folded = apply_folding(acc, solve_cycles(acc, solve_latency(acc, 150, PART, latency), PART))
     assert 80 < latency(folded) <= 150
     with pytest.raises(CompileError, match="no folding has a latency of 3 cycles"):
         solve_latency(acc, 3, PART, latency)
@@ -150,7 +150,9 @@ def test_file_round_trip(tmp_path: Path) -> None:
     folding = solve_cycles(acc, 30, PART)
     path = tmp_path / "folding.json"
     path.write_text(folding_json(folding))
-    assert load_folding(path, acc) == folding
+    again = read_folding(path)
+    check_folding(path, again, acc)
+    assert again == folding
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_wrong_file_is_refused(tmp_path: Path, change: dict[str, object], messag
     path = tmp_path / "folding.json"
     path.write_text(json.dumps(body))
     with pytest.raises(CompileError, match=message):
-        load_folding(path, acc)
+        check_folding(path, read_folding(path), acc)
 
 
 def test_incomplete_or_broken_file_is_refused(tmp_path: Path) -> None:
@@ -180,10 +182,10 @@ def test_incomplete_or_broken_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "folding.json"
     path.write_text("{}")
     with pytest.raises(CompileError, match="node 'fc0_node' is missing"):
-        load_folding(path, acc)
+        check_folding(path, read_folding(path), acc)
     path.write_text("[1")
     with pytest.raises(CompileError, match="not a readable folding file"):
-        load_folding(path, acc)
+        check_folding(path, read_folding(path), acc)
 
 
 def test_sparse_layer_folds_in_whole_blocks() -> None:
