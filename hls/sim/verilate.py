@@ -42,13 +42,20 @@ CXX_FLAGS = (
     *("-std=c++17", "-O2", "-fno-tree-slp-vectorize", "-fPIC", "-fvisibility=hidden"),
     *("-w", "-pthread"),
 )
-"""-O2 trades build time for speed best; SLP vectorization and -march=native slow generated code
-down (docs/simulation.md)."""
+"""-O2 trades build time for speed best; what else was tried is in docs/simulation.md."""
+SLOW_FLAG = "-O0"
+"""For what runs once per simulation; the compiler needs minutes for some of it at -O2."""
 RUNTIME_DEFINES = ("VL_USER_FATAL", "VL_USER_STOP", "VL_USER_FINISH", "VL_USER_WARN")
 VERILATOR_FLAGS = (
     *("--cc", "--no-timing", "-O3", "-Wno-fatal", "--prefix", "Vphy"),
     *("--x-initial", "unique", "--x-assign", "fast"),
 )
+TRACE_CONFIG = """`verilator_config
+tracing_off -file "*/phy_dot.sv"
+tracing_off -file "*/phy_mul.sv"
+"""
+"""No waveforms of the thousands of multipliers: they would be most of the file and of the build."""
+TRACE_CXX_FLAGS = ("-O1",)
 VERILATE_TIMEOUT_S = 900.0
 COMPILE_TIMEOUT_S = 3600.0
 
@@ -116,6 +123,7 @@ class BuildPlan:
     defines: tuple[str, ...]
     runtime: tuple[str, ...]
     libs: tuple[str, ...] = ()
+    cxx_flags: tuple[str, ...] = ()
     includes: tuple[Path, ...] = ()
     config: str = ""
     harness: Path = HARNESS
@@ -171,11 +179,13 @@ def make_plan(rtl: RtlFiles, variant: Variant) -> BuildPlan:
     runtime: tuple[str, ...] = ("verilated", "verilated_threads")
     libs: tuple[str, ...] = ()
     includes: tuple[Path, ...] = ()
+    cxx_flags: tuple[str, ...] = ()
     config = ""
     if variant is Variant.FAST:
         flags += ("--no-assert",)
     elif variant.trace_format:
         flags += (f"--trace-{variant.trace_format}", "--no-assert")
+        cxx_flags, config = TRACE_CXX_FLAGS, TRACE_CONFIG
         defines += (f"PHY_TRACE_{variant.trace_format.upper()}",)
         runtime += (f"verilated_{variant.trace_format}_c",)
         own = variant is Variant.TRACE and not _fst_from_system()
@@ -189,7 +199,9 @@ def make_plan(rtl: RtlFiles, variant: Variant) -> BuildPlan:
     if variant is Variant.LIMIT:
         flags += ("-DPHY_FIFO_LIMIT",)
     sources = tuple(rtl.sources)
-    return BuildPlan(rtl.top_name, sources, flags, defines, runtime, libs, includes, config)
+    return BuildPlan(
+        rtl.top_name, sources, flags, defines, runtime, libs, cxx_flags, includes, config
+    )
 
 
 def _probe_config(top_name: str, *, limit: bool) -> str:
@@ -205,7 +217,15 @@ def plan_key(plan: BuildPlan) -> str:
     """Hash of everything that goes into the library."""
     digest = hashlib.sha256()
     words = [tools.verilator_version(), tools.compiler_version(), plan.top_name, plan.config]
-    words += [*CXX_FLAGS, *RUNTIME_DEFINES, *plan.verilator_flags, *plan.defines, *plan.libs]
+    words += [
+        *CXX_FLAGS,
+        SLOW_FLAG,
+        *plan.cxx_flags,
+        *RUNTIME_DEFINES,
+        *plan.verilator_flags,
+        *plan.defines,
+        *plan.libs,
+    ]
     for word in words:
         digest.update(word.encode() + b"\0")
     for source in (plan.harness, *plan.sources):
@@ -221,7 +241,7 @@ def _build_library(plan: BuildPlan, folder: Path, jobs: int) -> None:
     build_log = folder / "build.log"
     build_log.unlink(missing_ok=True)
     generated = folder / "cpp"
-    config = folder / "probes.vlt"
+    config = folder / "config.vlt"
     with tools.storage_guard(folder):
         config.write_text(plan.config)
     sources = ([config] if plan.config else []) + [path.resolve() for path in plan.sources]
@@ -258,7 +278,11 @@ def _make(make: Path, folder: Path, build_log: Path, jobs: int) -> None:
 
 def _compile_flags(plan: BuildPlan, root: Path) -> str:
     include = root / "include"
-    words = [*CXX_FLAGS, *(f"-D{name}" for name in (*RUNTIME_DEFINES, *plan.defines))]
+    words = [
+        *CXX_FLAGS,
+        *plan.cxx_flags,
+        *(f"-D{name}" for name in (*RUNTIME_DEFINES, *plan.defines)),
+    ]
     words += [f"-I{path}" for path in plan.includes]
     return " ".join([*words, f"-I{include}", f"-I{include / 'vltstd'}"])
 
@@ -272,6 +296,7 @@ def _makefile(plan: BuildPlan, cpps: Sequence[Path], runtime: Path, cxx: Path, r
         f"\t{cxx} -shared -pthread -Wl,-Bsymbolic -o $@.new $^ {shared} {' '.join(plan.libs)}\n"
         "\tmv $@.new $@\n"
         f"cpp/harness.o: {plan.harness}\n\t{cxx} {flags} -c $< -o $@\n"
+        f"cpp/%__Slow.o: cpp/%__Slow.cpp\n\t{cxx} {flags} {SLOW_FLAG} -c $< -o $@\n"
         f"cpp/%.o: cpp/%.cpp\n\t{cxx} {flags} -c $< -o $@\n"
     )
 
@@ -279,7 +304,7 @@ def _makefile(plan: BuildPlan, cpps: Sequence[Path], runtime: Path, cxx: Path, r
 def _runtime(plan: BuildPlan, make: Path, cxx: Path, root: Path) -> Path:
     """Folder with Verilator's run time compiled for this plan, built at first use."""
     words = [tools.verilator_version(), tools.compiler_version(), str(cxx), str(root)]
-    words += [_compile_flags(plan, root), *plan.runtime]
+    words += [_compile_flags(plan, root), SLOW_FLAG, *plan.runtime]
     name = f"verilator-{hashlib.sha256(' '.join(words).encode()).hexdigest()[:16]}"
     folder = cache_dir() / name
     if (folder / "complete").is_file():
@@ -304,11 +329,13 @@ def _build_runtime(plan: BuildPlan, work: Path, make: Path, cxx: Path, root: Pat
     flags = _compile_flags(plan, root)
     objects = " ".join(f"{name}.o" for name in plan.runtime)
     with tools.storage_guard(work):
+        (work / "phy_pch.h.gch").mkdir()
         (work / "phy_pch.h").write_text('#include "verilated.h"\n')
         (work / "Makefile").write_text(
-            f"all: {objects} phy_pch.h.gch\n"
+            f"all: {objects} phy_pch.h.gch/fast phy_pch.h.gch/slow\n"
             f"%.o: {root / 'include'}/%.cpp\n\t{cxx} {flags} -c $< -o $@\n"
-            f"phy_pch.h.gch: phy_pch.h\n\t{cxx} {flags} -x c++-header $< -o $@\n"
+            f"phy_pch.h.gch/fast: phy_pch.h\n\t{cxx} {flags} -x c++-header $< -o $@\n"
+            f"phy_pch.h.gch/slow: phy_pch.h\n\t{cxx} {flags} {SLOW_FLAG} -x c++-header $< -o $@\n"
         )
     _make(make, work, work / "build.log", 2)
     (work / "complete").touch()

@@ -93,7 +93,7 @@ def test_hanging_tool_is_ended_with_its_children(mock: Mock, tmp_path: Path) -> 
     started = time.monotonic()
     with pytest.raises(ToolError, match=r"hang did not end within 0\.5 s"):
         tools.run_tool([script], cwd=tmp_path, log_file=tmp_path / "log", timeout_s=0.5)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 50
     assert _gone(int((tmp_path / "child").read_text()))
 
 
@@ -124,7 +124,7 @@ def test_ctrl_c_ends_the_tool(mock: Mock, tmp_path: Path) -> None:
     child = tmp_path / "child"
     _until(lambda: child.is_file() and child.read_text().strip() != "")
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) != 0
+    assert process.wait(timeout=90) != 0
     assert _gone(int(child.read_text()))
 
 
@@ -136,7 +136,7 @@ def test_timeout_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tools.timeout_s(5.0) == 5.0
 
 
-def _until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def _until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
