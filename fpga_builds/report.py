@@ -13,7 +13,7 @@ from fpga_builds.checks import Check, simulation_checks
 from fpga_builds.config import BuildConfig
 from fpga_builds.metrics import Metric, MetricSet
 from fpga_builds.state import State
-from fpga_builds.storage import read_json, storage_guard, write_atomic, write_json
+from fpga_builds.storage import hash_path, read_json, storage_guard, write_atomic, write_json
 from fpga_builds.versions import package_version
 from models.errors import CheckError
 
@@ -60,6 +60,7 @@ def report_body(config: BuildConfig, state: State) -> dict[str, Any]:
         "frames": simulation.get("frames", 0),
         "config": config.model_dump(mode="json"),
         "recipe": _info(state, "train").get("recipe"),
+        "weights_sha256": _weights_hash(state),
         "passed": all(check.passed for check in checks),
         "checks": [check.to_json() for check in checks],
         "metrics": [metric.to_json() for metric in metrics],
@@ -93,6 +94,13 @@ def report_checks(body: dict[str, Any]) -> list[Check]:
 def _info(state: State, step: str) -> dict[str, Any]:
     record = state.records.get(step)
     return dict(record.info) if record is not None else {}
+
+
+def _weights_hash(state: State) -> str | None:
+    """Which weights the report speaks of: of the checkpoint, or of the QONNX model."""
+    if state.has("checkpoint"):
+        return hash_path(state.file("checkpoint") / "weights.safetensors")
+    return hash_path(state.file("model")) if state.has("model") else None
 
 
 def _curves(state: State) -> dict[str, list[dict[str, Any]]]:

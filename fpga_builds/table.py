@@ -4,8 +4,9 @@
     python -m fpga_builds.table       (make table)
 
 A report in ``build/<name>/report.json`` whose checks passed is condensed to
-``docs/results/builds/<name>.json``, unless the one kept there counted more frames. The table
-between the markers in README.md is then written from the kept ones: a fresh clone gives the same.
+``docs/results/builds/<name>.json``, unless the one kept there counted more frames of the same
+weights. The table between the markers in README.md is then written from the kept ones: a fresh
+clone gives the same.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def condense(report: dict[str, Any]) -> dict[str, Any]:
         "versions": simulated.get("versions", {}),
         "seed": report["seed"],
         "frames": report["frames"],
+        "weights_sha256": report["weights_sha256"],
         "part": report["config"]["compile"]["part"],
         "checks": report["checks"],
         "metrics": wanted,
@@ -71,7 +73,8 @@ def collect(root: Path, kept: Path) -> list[str]:
             continue
         place = kept / f"{report['build']}.json"
         old = read_json(place)
-        if isinstance(old, dict) and old["frames"] > report["frames"]:
+        same = isinstance(old, dict) and old["weights_sha256"] == report["weights_sha256"]
+        if same and old["frames"] > report["frames"]:
             continue
         write_json(place, condense(report))
         taken.append(report["build"])

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from fpga_builds import table
-from fpga_builds.storage import read_json, write_json
+from fpga_builds.storage import hash_path, read_json, write_json
 from models.ber import BerPoint
 from models.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 
 
-def report(name: str, frames: int, *, passed: bool = True) -> dict[str, Any]:
+def report(name: str, frames: int, *, passed: bool = True, weights: str = "w") -> dict[str, Any]:
     """A small report."""
     points = [BerPoint(snr, frames, 30 * frames, 60, 50, 70).to_json() for snr in table.SNRS_DB]
     metric = {"name": "throughput_per_s", "stage": "rtlsim", "value": 66_666.7}
@@ -27,6 +27,7 @@ def report(name: str, frames: int, *, passed: bool = True) -> dict[str, Any]:
         "seed": 1,
         "frames": 3 * frames,
         "passed": passed,
+        "weights_sha256": weights,
         "config": {"compile": {"part": "LFE5U-85F"}},
         "checks": [],
         "metrics": [metric, {"name": "clock_mhz", "stage": "estimate", "value": 100.0}],
@@ -45,6 +46,13 @@ def test_the_readme_is_what_the_kept_results_give() -> None:
     readme = (ROOT / "README.md").read_text()
     shown = readme.split(table.BEGIN)[1].split(table.END)[0].strip()
     assert shown == table.table(ROOT / table.KEPT).strip()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / table.KEPT).glob("*.json")), ids=lambda p: p.stem)
+def test_kept_results_are_those_of_the_shipped_weights(path: Path) -> None:
+    kept = read_json(path)
+    weights = ROOT / "quant" / "checkpoints" / kept["build"] / "weights.safetensors"
+    assert kept["weights_sha256"] == hash_path(weights), "run `make results`: weights have changed"
 
 
 def test_table_has_rows_in_order_intervals_and_baselines(tmp_path: Path) -> None:
@@ -72,6 +80,8 @@ def test_more_frames_win_and_failed_reports_never_do(tmp_path: Path) -> None:
     assert table.collect(root, kept) == []
     assert read_json(kept / "a.json")["frames"] == 3000
     build(root, "a", 2000)
+    assert table.collect(root, kept) == ["a"]
+    build(root, "a", 10, weights="trained again")
     assert table.collect(root, kept) == ["a"]
 
 
