@@ -198,13 +198,17 @@ def _clip(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
     return y if high is None else np.minimum(y, np.float32(high))
 
 
+def _flatten(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+    if attribute(node, "axis", 1) != 1:
+        raise CompileError(f"Flatten node {node.name!r}: axis has to be 1, the batch comes first")
+    return inputs[0].reshape(len(inputs[0]), -1)
+
+
 def _reshape(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
-    """Reshape, Flatten, Squeeze, Unsqueeze: the shape in the graph with the batch put first."""
-    shape = model.get_tensor_shape(node.output[0])
-    if shape is None or not shape or shape[0] != 1:
-        raise CompileError(
-            f"{node.op_type} node {node.name!r}: output shape {shape} has no batch 1"
-        )
+    """The shape in the graph is for one frame: its first entry is the batch."""
+    shape = [int(d) for d in inputs[1]]
+    if not shape or shape[0] not in (1, 0, -1) or shape.count(-1) > 1 or 0 in shape[1:]:
+        raise CompileError(f"Reshape node {node.name!r} to {shape}: the batch has to come first")
     return inputs[0].reshape(len(inputs[0]), *shape[1:])
 
 
@@ -245,7 +249,7 @@ KERNELS: dict[str, Kernel] = {
     "Identity": _first,
     "Dropout": _first,
     "Reshape": _reshape,
-    "Flatten": _reshape,
+    "Flatten": _flatten,
     "MVAU": _mvau,
     "SparseMVAU": _mvau,
     "Thresholding": _thresholding,

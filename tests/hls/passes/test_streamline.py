@@ -12,7 +12,8 @@ import pytest
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
-from hls.compiler import to_codes
+from hls import reference
+from hls.compiler import compile_model, to_codes
 from hls.passes.decision import decide
 from hls.passes.graph import main_chain
 from hls.passes.integer_input import SplitInputQuantizer, input_border
@@ -136,13 +137,18 @@ def test_alpha_and_beta_of_gemm(mlp: ModuleType, tmp_path: Path) -> None:
     np.testing.assert_array_equal(run_qonnx(tidied, data), run_qonnx(model, data))
 
 
-def test_flatten_at_the_input_is_dropped(mlp: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["Flatten", "Reshape"])
+def test_flatten_at_the_input_is_dropped(mlp: ModuleType, tmp_path: Path, how: str) -> None:
     import onnx
 
     b = mlp.GraphBuilder()
     x = b.quant("x", 0.5, 8, signed=True)
-    x = b.op("Flatten", [x], axis=1)
-    w = b.quant(b.const(np.ones((6, 2))), 1.0, 2, signed=True)
+    if how == "Flatten":
+        x = b.op("Flatten", [x], axis=1)
+    else:
+        b.constants.append(onnx.numpy_helper.from_array(np.array([1, -1]), "shape"))
+        x = b.op("Reshape", [x, "shape"])
+    w = b.quant(b.const(np.arange(-6, 6).reshape(6, 2)), 1.0, 4, signed=True)
     built = b.model(6, 2, b.op("MatMul", [x, w]))
     shape = built.graph.input[0].type.tensor_type.shape
     del shape.dim[:]
@@ -153,3 +159,7 @@ def test_flatten_at_the_input_is_dropped(mlp: ModuleType, tmp_path: Path) -> Non
     tidied = tidy(load_model(path))
     assert tidied.get_tensor_shape("x") == [1, 6]
     assert input_border(tidied, "input").shape == (6,)
+    acc = compile_model(path, tmp_path / "out")
+    frames = np.random.default_rng(0).normal(0, 20, (50, 2, 3)).astype(np.float32)
+    codes = reference.run(acc, to_codes(acc.input, frames.reshape(50, 6)))
+    np.testing.assert_array_equal(codes * acc.output.scale[0], run_qonnx(path, frames))
