@@ -176,7 +176,7 @@ def make_plan(rtl: RtlFiles, variant: Variant) -> BuildPlan:
     """What has to be done for a variant of a design."""
     flags: tuple[str, ...] = VERILATOR_FLAGS
     defines: tuple[str, ...] = ()
-    runtime: tuple[str, ...] = ("verilated", "verilated_threads")
+    runtime: tuple[str, ...] = ("verilated", "verilated_threads", "verilated_dpi")
     libs: tuple[str, ...] = ()
     includes: tuple[Path, ...] = ()
     cxx_flags: tuple[str, ...] = ()
@@ -194,7 +194,6 @@ def make_plan(rtl: RtlFiles, variant: Variant) -> BuildPlan:
     else:
         flags += ("--assert",)
         defines += ("PHY_PROBE",)
-        runtime += ("verilated_dpi",)
         config = _probe_config(rtl.top_name, limit=variant is Variant.LIMIT)
     if variant is Variant.LIMIT:
         flags += ("-DPHY_FIFO_LIMIT",)
@@ -277,12 +276,9 @@ def _make(make: Path, folder: Path, build_log: Path, jobs: int) -> None:
 
 
 def _compile_flags(plan: BuildPlan, root: Path) -> str:
+    """Flags of the run time and of the design, so that variants can share the former."""
     include = root / "include"
-    words = [
-        *CXX_FLAGS,
-        *plan.cxx_flags,
-        *(f"-D{name}" for name in (*RUNTIME_DEFINES, *plan.defines)),
-    ]
+    words = [*CXX_FLAGS, *plan.cxx_flags, *(f"-D{name}" for name in RUNTIME_DEFINES)]
     words += [f"-I{path}" for path in plan.includes]
     return " ".join([*words, f"-I{include}", f"-I{include / 'vltstd'}"])
 
@@ -290,7 +286,8 @@ def _compile_flags(plan: BuildPlan, root: Path) -> str:
 def _makefile(plan: BuildPlan, cpps: Sequence[Path], runtime: Path, cxx: Path, root: Path) -> str:
     objects = " ".join(f"cpp/{path.stem}.o" for path in cpps) + " cpp/harness.o"
     shared = " ".join(str(runtime / f"{name}.o") for name in plan.runtime)
-    flags = f"-include {runtime / 'phy_pch.h'} {_compile_flags(plan, root)} -Icpp"
+    defines = " ".join(f"-D{name}" for name in plan.defines)
+    flags = f"-include {runtime / 'phy_pch.h'} {_compile_flags(plan, root)} {defines} -Icpp"
     return (
         f"{LIBRARY}: {objects}\n"
         f"\t{cxx} -shared -pthread -Wl,-Bsymbolic -o $@.new $^ {shared} {' '.join(plan.libs)}\n"
