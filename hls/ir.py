@@ -7,13 +7,14 @@ No torch, no ONNX and no FINN are needed to read, run or simulate one.
 
 Layer kinds, their integer ``params`` and their ``arrays`` (all int64):
 
-mvau          y[MatH] = W x.    mat_w, mat_h, pe, simd, in_bits, in_signed, weight_bits, weight_signed,
-                                acc_bits (signed). arrays: ``weights`` [MatH, MatW].
-mvau_sparse   the same, W balanced-sparse: in every row, every block of ``block`` neighbouring columns
-                                has at most ``nnz`` non-zeros. One beat in carries ``simd`` columns, a
-                                multiple of ``block``; pe * (simd / block) * nnz multipliers.
+mvau          y[MatH] = W x.  mat_w, mat_h, pe, simd, in_bits, in_signed, weight_bits,
+                                weight_signed, acc_bits (signed). arrays: ``weights`` [MatH, MatW].
+mvau_sparse   the same, W balanced-sparse: in every row, every block of ``block`` columns
+                                has at most ``nnz`` non-zeros. One beat in carries ``simd``
+                                columns, a multiple of ``block``; pe * (simd / block) * nnz multipliers.
 thresholding  y = out_bias + #{k: x >= T[c, k]}.  channels, pe, in_bits, in_signed, steps, out_bits,
-                                out_signed, out_bias. arrays: ``thresholds`` [channels, steps], sorted.
+                                out_signed, out_bias. arrays: ``thresholds`` [channels, steps],
+                                sorted.
 requant       y = clip(half_even((x * mul[c] + add[c]) / 2^shift), out_min, out_max).  channels, pe,
                                 in_bits, in_signed, mul_bits, add_bits, shift, out_bits, out_signed,
                                 out_min, out_max. arrays: ``mul`` [channels], ``add`` [channels].
@@ -120,7 +121,8 @@ class Layer:
 class Border:
     """What the host does at one end of the accelerator.
 
-    Input: code = clip(half_even(x / scale)).  Output: x = code * scale + offset, per channel or scalar.
+    Input: code = clip(half_even(x / scale)).  Output: x = code * scale + offset, per channel or
+    scalar.
     ``meaning`` is "codes", "hard_bits" or "soft".
     """
 

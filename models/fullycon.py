@@ -21,7 +21,7 @@ from models.errors import ConfigError
 
 @dataclass(frozen=True)
 class FullyConShape:
-    """Sizes of a FullyCon: ``inputs`` N, ``width`` and number ``depth`` of hidden layers, ``bits`` K."""
+    """Sizes of a FullyCon: ``inputs`` N, ``depth`` hidden layers of ``width``, ``bits`` K."""
 
     inputs: int = 60
     width: int = 300

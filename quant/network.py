@@ -131,7 +131,11 @@ class QuantFullyCon(nn.Module):
 def _quant_linear(inputs: int, outputs: int, bits: int, scale: Tensor) -> nn.Module:
     if bits == 1:
         return qnn.QuantLinear(
-            inputs, outputs, bias=True, weight_quant=ConstBinaryWeightQuant, weight_scaling_init=scale
+            inputs,
+            outputs,
+            bias=True,
+            weight_quant=ConstBinaryWeightQuant,
+            weight_scaling_init=scale,
         )
     per_row = scale.numel() > 1
     if per_row:

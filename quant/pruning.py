@@ -67,7 +67,7 @@ class Pruner:
 
     def __init__(self, layers: Sequence[nn.Module], config: PruningConfig) -> None:
         self.config = config
-        self.weights: list[Tensor] = [layer.weight for layer in layers]  # type: ignore[misc]
+        self.weights: list[Tensor] = [layer.weight for layer in layers]
         self.masks = [(w.detach() != 0).to(w.dtype) for w in self.weights]
 
     def step(self, step: int, steps: int) -> None:
@@ -86,8 +86,8 @@ class Pruner:
     def mask_gradients(self) -> None:
         """Call before the optimiser's step: what is removed must not steer what is kept.
 
-        Muon orthogonalises a whole matrix; with the removed entries in it, most of its step would be
-        spent where the mask then takes it back (measured at 80 %: half the training's effect).
+        Muon orthogonalises a whole matrix; with the removed entries in it, most of its step would
+        be spent where the mask then takes it back (measured at 80 %: half the training's effect).
         """
         for weight, mask in zip(self.weights, self.masks, strict=True):
             if weight.grad is not None:

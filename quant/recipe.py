@@ -85,7 +85,9 @@ class PruningConfig(Strict):
 
     kind: Literal["unstructured", "balanced"]
     scope: Literal["global", "layer"] = "layer"
-    sparsity: Annotated[float | None, Field(gt=0, lt=1, description="unstructured: part removed")] = None
+    sparsity: Annotated[
+        float | None, Field(gt=0, lt=1, description="unstructured: part removed")
+    ] = None
     block: Annotated[int | None, Field(ge=2, description="balanced: inputs a block")] = None
     nnz: Annotated[int | None, Field(ge=1, description="balanced: weights kept a block")] = None
     start: Annotated[float, Field(ge=0, lt=1, description="first pruning, part of training")] = 0.0
@@ -120,7 +122,9 @@ class TrainConfig(Strict):
     lr: Annotated[float, Field(gt=0, description="Muon's learning rate")] = 0.02
     bias_lr: Annotated[float, Field(gt=0, description="Adam's, for biases")] = 2e-3
     warmup_steps: Annotated[int, Field(ge=0)] = 300
-    decay_from: Annotated[float, Field(ge=0, lt=1, description="part of training at full rate")] = 0.4
+    decay_from: Annotated[float, Field(ge=0, lt=1, description="part of training at full rate")] = (
+        0.4
+    )
     snr_db: tuple[float, float] = (8.0, 11.5)
     project_noise: Annotated[
         bool,

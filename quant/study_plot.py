@@ -57,7 +57,9 @@ def plot_study(
         if "fullycon_float" in shipped:
             _draw(axes, shipped["fullycon_float"], "FullyCon float32", color="k", lw=2)
         for number, (label, curve) in enumerate(untrained.get(kind, {}).items()):
-            _draw(axes, curve, f"{label}, not retrained", color=f"C{7 + number}", ls=":", marker="x")
+            _draw(
+                axes, curve, f"{label}, not retrained", color=f"C{7 + number}", ls=":", marker="x"
+            )
         for name, (label, color) in names.items():
             if name in shipped:
                 _draw(axes, shipped[name], label, color=color, marker="o", ms=4)

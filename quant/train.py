@@ -173,7 +173,9 @@ class Trainer:
         self.network = (
             build_network(recipe, saved) if saved is not None else self._initial_network()
         ).to(self.device)
-        self.teacher = self._load(recipe.train.teacher).to(self.device) if recipe.train.teacher else None
+        self.teacher = (
+            self._load(recipe.train.teacher).to(self.device) if recipe.train.teacher else None
+        )
         layers = list(self.network.layers)
         self.pruner = Pruner(layers, recipe.pruning) if recipe.pruning else None
         self.optimizers = self._make_optimizers()

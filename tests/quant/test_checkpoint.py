@@ -50,7 +50,9 @@ def test_flipped_bit_is_noticed(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-5] ^= 1
     path.write_bytes(bytes(data))
-    with pytest.raises(CheckpointError, match=r"weights\.safetensors: .*does not match the checksum"):
+    with pytest.raises(
+        CheckpointError, match=r"weights\.safetensors: .*does not match the checksum"
+    ):
         load_checkpoint(tmp_path)
 
 
@@ -89,7 +91,7 @@ def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match="no space left.*untouched"):
+    with pytest.raises(StorageError, match=r"no space left.*untouched"):
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -38,7 +38,9 @@ def test_layer_scope_prunes_every_layer_alike() -> None:
 @settings(max_examples=25, deadline=None)
 def test_balanced_keeps_the_same_number_in_every_block(nnz: int, seed: int) -> None:
     config = PruningConfig(kind="balanced", block=10, nnz=nnz)
-    for w, mask in zip(weights(seed), magnitude_masks(weights(seed), config, config.target), strict=True):
+    for w, mask in zip(
+        weights(seed), magnitude_masks(weights(seed), config, config.target), strict=True
+    ):
         counts = mask.reshape(w.shape[0], -1, 10).sum(dim=-1)
         assert torch.equal(counts, torch.full_like(counts, nnz))
         blocks, kept = w.abs().reshape(-1, 10), mask.reshape(-1, 10)

@@ -46,13 +46,16 @@ def test_bad_recipe_names_key_value_and_rule(text: str, message: str) -> None:
 
 
 def test_unknown_recipe_lists_the_shipped_ones() -> None:
-    with pytest.raises(ConfigError, match="no recipe 'nosuch'; shipped recipes: .*fullycon_float"):
+    with pytest.raises(ConfigError, match=r"no recipe 'nosuch'; shipped recipes: .*fullycon_float"):
         load_recipe("nosuch")
 
 
 def test_per_layer_bits_override_the_default() -> None:
     recipe = parse_recipe(
-        {"name": "a", "quant": {"weight_bits": 4, "act_bits": 4, "layers": {0: {"weight_bits": 8}}}},
+        {
+            "name": "a",
+            "quant": {"weight_bits": 4, "act_bits": 4, "layers": {0: {"weight_bits": 8}}},
+        },
         "test",
     )
     assert recipe.quant is not None

@@ -56,7 +56,8 @@ def test_killed_process_loses_nothing_that_was_saved(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from quant.recipe import Recipe;"
         "from quant.train import TrainOptions, train_recipe;"
         "job = Recipe.model_validate_json(sys.argv[1]);"
-        "train_recipe(job, Path(sys.argv[2]), TrainOptions(log_every=5, save_every_s=0.0, threads=1))"
+        "options = TrainOptions(log_every=5, save_every_s=0.0, threads=1);"
+        "train_recipe(job, Path(sys.argv[2]), options)"
     )
     job = recipe(steps=400)
     folder = tmp_path / "killed"
@@ -100,7 +101,9 @@ def test_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
 def test_quantized_starts_from_the_float_network(tmp_path: Path) -> None:
     start = train_recipe(recipe(quantized=False), tmp_path / "float")
     job = recipe(steps=1)
-    job = job.model_copy(update={"train": job.train.model_copy(update={"init": "float", "lr": 1e-9})})
+    job = job.model_copy(
+        update={"train": job.train.model_copy(update={"init": "float", "lr": 1e-9})}
+    )
     options = TrainOptions(checkpoints=tmp_path)
     network = train_recipe(job, tmp_path / "quant", options)
     assert torch.allclose(network.layers[1].weight, start.layers[1].weight, atol=1e-6)
