@@ -11,7 +11,8 @@ mvau          y[MatH] = W x.  mat_w, mat_h, pe, simd, in_bits, in_signed, weight
                                 weight_signed, acc_bits (signed). arrays: ``weights`` [MatH, MatW].
 mvau_sparse   the same, W balanced-sparse: in every row, every block of ``block`` columns
                                 has at most ``nnz`` non-zeros. One beat in carries ``simd``
-                                columns, a multiple of ``block``; pe * (simd / block) * nnz multipliers.
+                                columns, a multiple of ``block``; pe * (simd / block) * nnz
+                                multipliers.
 thresholding  y = out_bias + #{k: x >= T[c, k]}.  channels, pe, in_bits, in_signed, steps, out_bits,
                                 out_signed, out_bias. arrays: ``thresholds`` [channels, steps],
                                 sorted.
