@@ -244,6 +244,27 @@ def test_a_waveform_of_chosen_frames(finished: Finished) -> None:
     assert Path(body["waveform"]).stat().st_size > 100
 
 
+def test_a_hand_written_folding_is_used_and_checked(finished: Finished, tmp_path: Path) -> None:
+    folding = json.loads((finished.out / "30-compile" / "compiled" / "folding.json").read_text())
+    text = (finished.build / "build.toml").read_text().replace("./checkpoint", str(finished.build))
+    text = text.replace(str(finished.build), f"{finished.build}/checkpoint")
+    text = text.replace('target = "cycles"\ncycles = 64', 'target = "file"\nfile = "f.json"')
+    (tmp_path / "build.toml").write_text(text)
+    folding["fc1"] = {"PE": 2, "SIMD": 3}
+    (tmp_path / "f.json").write_text(json.dumps(folding))
+    code, body, _ = phyfold("compile", tmp_path, "--out", tmp_path / "out")
+    assert code == 0, body
+    layers = {layer["name"]: layer for layer in body["layers"]}
+    assert (layers["fc1"]["pe"], layers["fc1"]["simd"]) == (2, 3)
+    folding["fc1"] = {"PE": 5, "SIMD": 3}
+    (tmp_path / "f.json").write_text(json.dumps(folding))
+    code, body, _ = phyfold("compile", tmp_path, "--out", tmp_path / "out")
+    assert code == 2
+    assert body["error"]["kind"] == "compile"
+    assert "fc1" in body["error"]["message"]
+    assert "5" in body["error"]["message"]
+
+
 def test_a_damaged_checkpoint_exits_with_2(finished: Finished, tmp_path: Path) -> None:
     shutil.copytree(finished.build / "checkpoint", tmp_path / "checkpoint")
     weights = tmp_path / "checkpoint" / "weights.safetensors"
