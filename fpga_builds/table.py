@@ -73,8 +73,9 @@ def collect(root: Path, kept: Path) -> list[str]:
             continue
         place = kept / f"{report['build']}.json"
         old = read_json(place)
-        same = isinstance(old, dict) and old["weights_sha256"] == report["weights_sha256"]
-        if same and old["frames"] > report["frames"]:
+        known = old if isinstance(old, dict) else {"frames": 0, "weights_sha256": None}
+        same = known["weights_sha256"] == report["weights_sha256"]
+        if same and known["frames"] > report["frames"]:
             continue
         write_json(place, condense(report))
         taken.append(report["build"])
