@@ -6,10 +6,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests of
+    # interruptions would then wait for nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _missing(marker: str) -> str:

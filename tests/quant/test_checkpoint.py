@@ -18,7 +18,7 @@ from quant.checkpoint import (
     write_atomic,
 )
 from quant.network import calibrate
-from quant.recipe import NetworkConfig, QuantConfig, Recipe
+from quant.recipe import NetworkConfig, QuantConfig, Recipe, load_recipe
 
 SMALL = NetworkConfig(inputs=8, width=12, depth=2, bits=4)
 SHAPE = FullyConShape(8, 12, 2, 4)
@@ -111,3 +111,12 @@ def test_shipped_checkpoint_loads_and_is_what_its_name_says(name: str) -> None:
         if recipe.pruning.kind == "balanced":
             counts = (codes.reshape(codes.shape[0], -1, recipe.pruning.block) != 0).sum(dim=-1)
             assert int(counts.max()) <= (recipe.pruning.nnz or 0)
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in CHECKPOINT_FOLDER.glob("*")))
+def test_shipped_checkpoint_was_made_by_the_shipped_recipe(name: str) -> None:
+    recipe, _ = load_checkpoint(CHECKPOINT_FOLDER / name)
+    assert recipe == load_recipe(name)
+    assert int(
+        (CHECKPOINT_FOLDER / name / "log.csv").read_text().splitlines()[-1].split(",")[0]
+    ) == (recipe.train.steps)
