@@ -104,11 +104,17 @@ def train(
     ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> Outcome:
-    """Train the build's recipe from its start, in OUT/training; interrupted, it goes on there."""
-    job = _job(configure(build), out, jobs, json_output=json_output, quiet=quiet)
-    body = commands.train(job, quick=quick, device=device, seed=seed)
-    text = f"checkpoint  {body['checkpoint']}\nuse it      phyfold run {build} --checkpoint "
-    return Outcome(body, lambda console: console.print(text + body["checkpoint"]))
+    """Train the build's recipe from its start, in OUT/training; interrupted, it goes on there.
+
+    BUILD may also be a shipped recipe that no build uses, like fullycon_float.
+    """
+    reporter = Reporter(quiet=quiet or json_output)
+    body = commands.train(build, out, reporter, threads=jobs, quick=quick, device=device, seed=seed)
+    text = (
+        f"checkpoint  {body['checkpoint']}\ncurve       {body['learning_curve']}\n"
+        f"use it      phyfold run BUILD --checkpoint {body['checkpoint']}"
+    )
+    return Outcome(body, lambda console: console.print(text))
 
 
 @app.command()

@@ -86,20 +86,32 @@ def list_builds() -> list[dict[str, Any]]:
     return rows
 
 
-def train(job: Job, *, quick: bool, device: str, seed: int | None) -> dict[str, Any]:
-    """Train the recipe of a build in ``<out>/training``, resuming what is there."""
-    from fpga_builds.steps.train import train_here
+def train(
+    build: str,
+    out: Path | None,
+    reporter: Reporter,
+    *,
+    threads: int,
+    quick: bool,
+    device: str,
+    seed: int | None,
+) -> dict[str, Any]:
+    """Train a build's recipe, or a recipe by its name, in ``<out>/training``; resumes there."""
+    from fpga_builds.steps.train import recipe_for, train_here
 
-    folder = job.out / ("training-quick" if quick else "training")
-    with exclusive(job.out), job.reporter.interruptible(job.out):
+    name, recipe = recipe_for(build)
+    out = out or ROOT / name
+    folder = out / ("training-quick" if quick else "training")
+    with exclusive(out), reporter.interruptible(out):
         return train_here(
-            job.config,
+            name,
+            recipe,
             folder,
-            threads=job.jobs,
+            threads=threads,
             quick=quick,
             device=device,
             seed=seed,
-            reporter=job.reporter,
+            reporter=reporter,
         )
 
 

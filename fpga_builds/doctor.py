@@ -99,7 +99,7 @@ def _python() -> Finding:
 
 def _package(name: str, required: bool, use: str) -> Finding:
     version = package_version(name)
-    hint = "" if version else f"make install (or pip install {name})"
+    hint = "" if version else f"pip install {name}"
     return Finding(name, version is not None, version or "", required, "Python package", use, hint)
 
 

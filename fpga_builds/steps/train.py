@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fpga_builds.config import BUILDS_FOLDER, BuildConfig
+from fpga_builds.config import BUILDS_FOLDER, BuildConfig, load_build
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
 from fpga_builds.progress import Reporter
@@ -39,8 +39,23 @@ def checkpoint_path(config: BuildConfig) -> Path:
     return Path(name) if "/" in name else SHIPPED / name
 
 
+def recipe_for(name: str) -> tuple[str, Recipe]:
+    """(name, recipe) of a build, or of a shipped recipe that no build uses (``fullycon_float``).
+
+    Raises:
+        ConfigError: neither a build nor a recipe.
+    """
+    from quant.recipe import RECIPE_FOLDER, load_recipe
+
+    if (RECIPE_FOLDER / f"{name}.toml").is_file() and not (BUILDS_FOLDER / name).is_dir():
+        return name, load_recipe(name)
+    config = load_build(name)
+    return config.name, _recipe_of(checkpoint_path(config))
+
+
 def train_here(
-    config: BuildConfig,
+    name: str,
+    recipe: Recipe,
     folder: Path,
     *,
     threads: int | None = None,
@@ -49,14 +64,14 @@ def train_here(
     seed: int | None,
     reporter: Reporter,
 ) -> dict[str, Any]:
-    """Train the build's recipe in ``folder``, going on where an earlier call was stopped.
+    """Train a recipe in ``folder``, going on where an earlier call was stopped.
 
     Returns:
-        {"build", "checkpoint", "steps", "ber_10db", "sparsity"}.
+        {"build", "checkpoint", "learning_curve", "steps", "ber_10db", "sparsity"}.
     """
+    from quant.learning_curve import plot_learning_curve
     from quant.train import Progress, TrainOptions, train_recipe
 
-    recipe = _recipe_of(checkpoint_path(config))
     if seed is not None:
         train = recipe.train.model_copy(update={"seed": seed})
         recipe = recipe.model_copy(update={"train": train})
@@ -81,7 +96,8 @@ def train_here(
 
         with storage_guard(folder):
             train_recipe(recipe, folder, TrainOptions(device=device, threads=threads), progress)
-    return {"build": config.name, "checkpoint": str(folder), **last}
+            curve = plot_learning_curve(folder)
+    return {"build": name, "checkpoint": str(folder), "learning_curve": str(curve), **last}
 
 
 def _recipe_of(folder: Path) -> Recipe:
@@ -103,9 +119,9 @@ def run(context: StepContext) -> StepOutput:
     source = checkpoint_path(context.config)
     if not (source / "recipe.json").is_file() and source.parent == SHIPPED:
         folder = context.cache / "train" / source.name
-        train_here(
-            context.config, folder, quick=False, device="auto", seed=None, reporter=context.reporter
-        )
+        name, recipe = context.config.name, _recipe_of(source)
+        reporter = context.reporter
+        train_here(name, recipe, folder, quick=False, device="auto", seed=None, reporter=reporter)
         source = folder
     recipe, _network = load_checkpoint(source)
     _check_channel(context.config, recipe)

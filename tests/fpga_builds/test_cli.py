@@ -234,3 +234,15 @@ def test_console_script_runs_without_standard_input() -> None:
         env={**os.environ, "TERM": "dumb"},
     )
     assert json.loads(done.stdout)["builds"]
+
+
+def test_train_takes_a_recipe_that_no_build_uses(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ("fullycon_float", "--quick", "--json", "--jobs", "1", "--out", str(tmp_path))
+    code, out, err = run(capsys, "train", *words)
+    assert code == 0, err
+    body = json.loads(out)
+    assert body["build"] == "fullycon_float"
+    assert Path(body["checkpoint"], "weights.safetensors").is_file()
+    assert Path(body["learning_curve"]).read_bytes().startswith(b"\x89PNG")
