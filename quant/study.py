@@ -27,7 +27,7 @@ from models.ber import BerPoint, StopRule, snr_loss_db
 from models.errors import CheckError, PhyfoldError
 from models.fullycon import FullyCon
 from quant.checkpoint import checkpoint_folder, load_checkpoint, write_atomic
-from quant.evaluate import SNRS_DB, TARGET_BER, ber_curve, load_curve, measure
+from quant.evaluate import SNRS_DB, TARGET_BER, ber_curve, cost_of, load_curve, measure
 from quant.network import calibrate
 from quant.pruning import magnitude_masks
 from quant.recipe import PruningConfig, QuantConfig, Recipe
@@ -50,7 +50,8 @@ RESULTS = Path(__file__).parent.parent / "docs" / "results"
 PAGE = """# Compression of FullyCon: SNR loss against bits and sparsity
 
 Written by `python -m quant.study`. Every checkpoint is counted on the same 300,000 frames a SNR
-(seed 2024); the loss is the SNR that it needs beyond the floating-point network for a BER of 1e-3.
+(seed 2024; those not retrained: on up to 50,000); the loss is the SNR that a network needs beyond
+the floating-point one for a BER of 1e-3.
 
 {table}
 ![BER against SNR](compression.png)
@@ -125,8 +126,16 @@ def _bits(text: str) -> str:
     return text if text.startswith("float") else f"{text} bit"
 
 
-def untrained_curves() -> dict[str, dict[str, list[BerPoint]]]:
-    """Curves of the float network after quantization, and after pruning, without retraining."""
+@dataclass(frozen=True)
+class Untrained:
+    """The float network after quantization or pruning, without retraining."""
+
+    curve: list[BerPoint]
+    cost: dict[str, Any]
+
+
+def untrained_networks() -> dict[str, dict[str, Untrained]]:
+    """Quantized and pruned versions of the float network, none of them retrained."""
     recipe, source = load_checkpoint(checkpoint_folder(REFERENCE))
     if not isinstance(source, FullyCon):
         raise CheckError(f"{REFERENCE} must be a floating-point network")
@@ -135,7 +144,8 @@ def untrained_curves() -> dict[str, dict[str, list[BerPoint]]]:
     quantized, pruned = {}, {}
     for bits in (8, 6, 4):
         network = calibrate(source, QuantConfig(weight_bits=bits, act_bits=bits), y)
-        quantized[f"W{bits}A{bits}"] = ber_curve(recipe, network, UNTRAINED_RULE)
+        curve = ber_curve(recipe, network, UNTRAINED_RULE)
+        quantized[f"W{bits}A{bits}"] = Untrained(curve, vars(cost_of(network)))
         log.info("W%dA%d without retraining: done", bits, bits)
     for percent in (50, 70, 80):
         config = PruningConfig(kind="unstructured", scope="global", sparsity=percent / 100)
@@ -146,12 +156,37 @@ def untrained_curves() -> dict[str, dict[str, list[BerPoint]]]:
             masks = magnitude_masks(weights, config, config.target)
             for weight, mask in zip(weights, masks, strict=True):
                 weight.mul_(mask)
-        pruned[f"{percent} % pruned"] = ber_curve(recipe, cut, UNTRAINED_RULE)
+        curve = ber_curve(recipe, cut, UNTRAINED_RULE)
+        pruned[f"{percent} % pruned"] = Untrained(curve, vars(cost_of(cut)))
         log.info("%d %% pruned without retraining: done", percent)
     return {"quantized": quantized, "pruned": pruned}
 
 
-def write_results(untrained: dict[str, dict[str, list[BerPoint]]] | None) -> list[Row]:
+def untrained_rows(kept: dict[str, Any]) -> list[Row]:
+    """The table's lines of the quantized networks that were not retrained, from what is kept."""
+    reference = load_curve(checkpoint_folder(REFERENCE))
+    rows = []
+    for name, body in kept.get("quantized", {}).items():
+        curve = [BerPoint.from_json(p) for p in body["points"]]
+        ber = {point.snr_db: point.ber for point in curve}
+        weight_bits, act_bits = name.removeprefix("W").split("A")
+        rows.append(
+            Row(
+                name=f"{name}, not retrained",
+                weight_bits=weight_bits,
+                act_bits=act_bits,
+                sparsity=body["cost"]["sparsity"],
+                weight_memory_bits=body["cost"]["weight_memory_bits"],
+                nonzero_macs=body["cost"]["nonzero_macs"],
+                ber_10db=ber[10.0],
+                ber_12db=ber[12.0],
+                snr_loss_db=_loss(curve, reference),
+            )
+        )
+    return rows
+
+
+def write_results(untrained: dict[str, dict[str, Untrained]] | None) -> list[Row]:
     """Write docs/results/compression.json and .png from what was measured; returns the rows."""
     path = RESULTS / "compression.json"
     rows = [row_of(name) for name in SHIPPED if (checkpoint_folder(name) / "metrics.json").exists()]
@@ -159,26 +194,33 @@ def write_results(untrained: dict[str, dict[str, list[BerPoint]]] | None) -> lis
         old = json.loads(path.read_text())["untrained"] if path.exists() else {}
     else:
         old = {
-            kind: {name: [p.to_json() for p in curve] for name, curve in curves.items()}
-            for kind, curves in untrained.items()
+            kind: {
+                name: {"points": [p.to_json() for p in one.curve], "cost": one.cost}
+                for name, one in networks.items()
+            }
+            for kind, networks in untrained.items()
         }
+    table = [*rows, *untrained_rows(old)]
     body: dict[str, Any] = {
         "command": "python -m quant.study --measure",
         "target_ber": TARGET_BER,
         "snrs_db": list(SNRS_DB),
-        "rows": [vars(row) for row in rows],
+        "rows": [vars(row) for row in table],
         "untrained": old,
     }
     write_atomic(path, json.dumps(body, indent=1).encode() + b"\n")
-    write_atomic(RESULTS / "compression.md", PAGE.format(table=markdown_table(rows)).encode())
+    write_atomic(RESULTS / "compression.md", PAGE.format(table=markdown_table(table)).encode())
     from quant.study_plot import plot_study
 
     plot_study(
         {row.name: load_curve(checkpoint_folder(row.name)) for row in rows},
-        {k: {n: [BerPoint.from_json(p) for p in c] for n, c in v.items()} for k, v in old.items()},
+        {
+            kind: {n: [BerPoint.from_json(p) for p in one["points"]] for n, one in kept.items()}
+            for kind, kept in old.items()
+        },
         RESULTS / "compression.png",
     )
-    return rows
+    return table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -193,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name in SHIPPED:
                 log.info("%s", name)
                 measure(checkpoint_folder(name))
-            untrained = untrained_curves()
+            untrained = untrained_networks()
         sys.stdout.write(markdown_table(write_results(untrained)))
     except PhyfoldError as error:
         sys.stderr.write(f"error: {error.message}\n{error.hint}\n")
