@@ -87,7 +87,7 @@ class Pruner:
         """Call before the optimiser's step: what is removed must not steer what is kept.
 
         Muon orthogonalises a whole matrix; with the removed entries in it, most of its step would
-        be spent where the mask then takes it back (measured at 80 %: half the training's effect).
+        be spent where the mask then takes it back (what that costs: docs/compression.md).
         """
         for weight, mask in zip(self.weights, self.masks, strict=True):
             if weight.grad is not None:
