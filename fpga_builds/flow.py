@@ -22,16 +22,10 @@ from fpga_builds.config import BuildConfig
 from fpga_builds.metrics import Metric
 from fpga_builds.progress import Reporter
 from fpga_builds.state import State, StepRecord, load_record
-from fpga_builds.storage import (
-    hash_json,
-    hash_path,
-    hash_sources,
-    replace_folder,
-    storage_guard,
-    write_json,
-)
+from fpga_builds.storage import hash_json, hash_path, hash_sources, replace_folder, write_json
 from fpga_builds.versions import package_versions, tool_versions
 from models.errors import CheckError, PhyfoldError
+from models.files import storage_guard
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fpga_builds.storage import storage_guard
+from models.files import storage_guard
 
 LABELS = {
     "rtl": "RTL, counted",

@@ -13,9 +13,10 @@ from fpga_builds.checks import Check, simulation_checks
 from fpga_builds.config import BuildConfig
 from fpga_builds.metrics import Metric, MetricSet
 from fpga_builds.state import State
-from fpga_builds.storage import hash_path, read_json, storage_guard, write_atomic, write_json
+from fpga_builds.storage import hash_path, read_json, write_json
 from fpga_builds.versions import package_version
 from models.errors import CheckError
+from models.files import storage_guard, write_atomic
 
 SCHEMA = 1
 CURVES = ("float", "zf", "mmse", "ml")

@@ -4,64 +4,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from models.errors import ConfigError, StorageError
-
-STORAGE_ERRNOS = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
-)
-HINT = "free some space or choose another --out, then run the same command: it resumes"
-
-
-def storage_error(path: Path, error: OSError) -> StorageError:
-    """The error that a user sees when ``path`` could not be written."""
-    reason = "no space left" if error.errno == errno.ENOSPC else (error.strerror or str(error))
-    return StorageError(
-        f"{path}: could not be written ({reason}); finished steps and chunks are untouched", HINT
-    )
-
-
-@contextlib.contextmanager
-def storage_guard(path: Path) -> Iterator[None]:
-    """Turns a failing write below ``path`` into a `StorageError`; other errors pass."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in STORAGE_ERRNOS:
-            raise
-        raise storage_error(Path(error.filename or path), error) from error
-
-
-def write_atomic(path: Path, data: str | bytes) -> Path:
-    """Write a file so that a kill or a full disk leaves the old one or the new one.
-
-    Raises:
-        StorageError: it could not be written; the old file is untouched.
-    """
-    body = data.encode() if isinstance(data, str) else data
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise storage_error(path, error) from error
-    return path
+from models.errors import ConfigError
+from models.files import storage_guard, write_atomic
 
 
 def write_json(path: Path, body: Any) -> Path:

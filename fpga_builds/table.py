@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from fpga_builds.report import number
-from fpga_builds.storage import read_json, write_atomic, write_json
+from fpga_builds.storage import read_json, write_json
 from models.errors import ConfigError, PhyfoldError
+from models.files import write_atomic
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 KEPT = Path("docs/results/builds")

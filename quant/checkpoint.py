@@ -15,10 +15,8 @@ so that a full disk or a kill leaves the last good one.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,35 +26,13 @@ from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 from torch import Tensor
 
-from models.errors import CheckpointError, StorageError
+from models.errors import CheckpointError
+from models.files import write_atomic
 from models.fullycon import FullyCon
 from quant.network import QuantFullyCon, scales_of, shape_of
 from quant.recipe import Recipe
 
 CHECKPOINT_FOLDER = Path(__file__).parent / "checkpoints"
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that a crash leaves the old file or the new, never a part.
-
-    Raises:
-        StorageError: disk full or not writable; the old file is untouched.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        reason = "no space left" if error.errno == errno.ENOSPC else str(error.strerror or error)
-        raise StorageError(
-            f"{path}: could not be written ({reason}); what was there before is untouched",
-            hint="free some space or choose another --out, then run the same command: it resumes",
-        ) from error
 
 
 def recipe_hash(recipe: Recipe) -> str:

@@ -19,8 +19,9 @@ from torch import nn
 
 from models.ber import BerPoint, StopRule, snr_loss_db, sweep
 from models.detectors import Detector
+from models.files import write_atomic
 from models.fullycon import FullyCon, hard_decision
-from quant.checkpoint import load_checkpoint, write_atomic
+from quant.checkpoint import load_checkpoint
 from quant.network import QuantFullyCon
 from quant.recipe import Recipe
 from quant.train import system_of

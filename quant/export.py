@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from models.errors import ExportError
+from models.files import write_atomic
 from models.fullycon import FullyCon
-from quant.checkpoint import write_atomic
 from quant.network import QuantFullyCon
 from quant.recipe import Recipe
 

@@ -25,8 +25,9 @@ import torch
 
 from models.ber import BerPoint, StopRule, snr_loss_db
 from models.errors import CheckError, PhyfoldError
+from models.files import write_atomic
 from models.fullycon import FullyCon
-from quant.checkpoint import checkpoint_folder, load_checkpoint, write_atomic
+from quant.checkpoint import checkpoint_folder, load_checkpoint
 from quant.evaluate import SNRS_DB, TARGET_BER, ber_curve, cost_of, load_curve, measure
 from quant.network import calibrate
 from quant.pruning import magnitude_masks

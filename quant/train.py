@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import CheckpointError, ConfigError
+from models.files import write_atomic
 from models.fullycon import FullyCon, pair_difference
 from models.mimo import MimoSystem
 from quant.checkpoint import (
@@ -32,7 +33,6 @@ from quant.checkpoint import (
     network_tensors,
     save_checkpoint,
     save_tensors,
-    write_atomic,
 )
 from quant.network import QuantFullyCon, calibrate, clipped_weights, shape_of, snap_biases
 from quant.pruning import Pruner

@@ -11,9 +11,9 @@ import numpy as np
 from fpga_builds.config import BuildConfig, FoldingConfig
 from fpga_builds.estimates import layer_facts
 from fpga_builds.flow import Step, StepContext, StepOutput
-from fpga_builds.storage import storage_guard
 from hls.devices import device
 from models.errors import ConfigError
+from models.files import storage_guard
 
 if TYPE_CHECKING:
     from hls.compile_options import CompileOptions, FoldingTarget

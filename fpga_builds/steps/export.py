@@ -13,9 +13,9 @@ import numpy.typing as npt
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
-from fpga_builds.storage import storage_guard
 from fpga_builds.versions import package_version
 from models.errors import ConfigError, MismatchError
+from models.files import storage_guard
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,11 @@ from typing import Any
 from fpga_builds.estimates import estimates_of
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
-from fpga_builds.storage import read_json, storage_guard, write_json
+from fpga_builds.storage import read_json, write_json
 from fpga_builds.versions import package_version
 from hls.ir import Accelerator
 from models.errors import CheckError
+from models.files import storage_guard
 
 RTL_FOLDER, ACCELERATOR_FOLDER, INDEX = "rtl", "accelerator", "rtl.json"
 

@@ -15,9 +15,10 @@ from fpga_builds.config import BUILDS_FOLDER, BuildConfig, load_build
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
 from fpga_builds.progress import Reporter
-from fpga_builds.storage import read_json, storage_guard
+from fpga_builds.storage import read_json
 from fpga_builds.versions import package_version
 from models.errors import ConfigError
+from models.files import storage_guard
 
 if TYPE_CHECKING:
     from quant.recipe import Recipe

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from fake_bench import II, LATENCY, SYMBOLS, accelerator, bench, config_of, context_of
 
-from fpga_builds import storage
 from fpga_builds.steps.simulate import _metrics, count_chunks, summary
 from fpga_builds.stimulus import chunks_of, received, system_of
 from hls.compiler import to_codes
+from models import files
 from models.ber import count
 from models.errors import MismatchError, StorageError
 
@@ -144,7 +144,7 @@ def test_a_full_disk_keeps_what_was_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = config_of()
-    real, written = storage.os.fsync, 0
+    real, written = files.os.fsync, 0
 
     def filling(handle: int) -> None:
         nonlocal written
@@ -153,10 +153,10 @@ def test_a_full_disk_keeps_what_was_counted(
             raise OSError(28, "No space left on device")
         real(handle)
 
-    monkeypatch.setattr(storage.os, "fsync", filling)
+    monkeypatch.setattr(files.os, "fsync", filling)
     with pytest.raises(StorageError, match="no space left"):
         count_chunks(context_of(config, tmp_path), bench(config))
-    monkeypatch.setattr(storage.os, "fsync", real)
+    monkeypatch.setattr(files.os, "fsync", real)
     ran: list[int] = []
     count_chunks(context_of(config, tmp_path), bench(config, on_chunk=lambda: ran.append(1)))
     assert len(ran) == 2

@@ -13,45 +13,46 @@ from pathlib import Path
 import pytest
 
 from fpga_builds import storage
+from models import files
 from models.errors import ConfigError, StorageError
 
 
 def test_write_atomic_replaces(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "a.txt"
-    storage.write_atomic(path, "one")
-    storage.write_atomic(path, b"two")
+    files.write_atomic(path, "one")
+    files.write_atomic(path, b"two")
     assert path.read_text() == "two"
     assert [item.name for item in path.parent.iterdir()] == ["a.txt"]
 
 
 def test_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = storage.write_atomic(tmp_path / "a.txt", "old")
+    path = files.write_atomic(tmp_path / "a.txt", "old")
 
     def full(_handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(storage.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(StorageError, match=r"a.txt: could not be written \(no space left\)") as e:
-        storage.write_atomic(path, "new")
+        files.write_atomic(path, "new")
     assert "resumes" in e.value.hint
     assert path.read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_a_limit_on_file_size_is_a_storage_error(tmp_path: Path) -> None:
-    path = storage.write_atomic(tmp_path / "a.txt", "old")
+    path = files.write_atomic(tmp_path / "a.txt", "old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with pytest.raises(StorageError, match="could not be written"):
-            storage.write_atomic(path, "x" * 5000)
+            files.write_atomic(path, "x" * 5000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_text() == "old"
 
 
 def test_guard_lets_other_errors_pass(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), storage.storage_guard(tmp_path):
+    with pytest.raises(FileNotFoundError), files.storage_guard(tmp_path):
         (tmp_path / "none").read_text()
 
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from models.errors import CheckpointError, StorageError
+from models.files import write_atomic
 from models.fullycon import FullyCon, FullyConShape
 from quant.checkpoint import (
     CHECKPOINT_FOLDER,
     load_checkpoint,
     load_tensors,
     save_checkpoint,
-    write_atomic,
 )
 from quant.network import calibrate
 from quant.recipe import NetworkConfig, QuantConfig, Recipe, load_recipe
