@@ -2,7 +2,11 @@
 """The devices that designs are estimated for, from their data sheets' resource tables.
 
 LUT: LUT4 of Lattice ECP5, LUT6 of AMD 7 series and UltraScale+. BRAM18: 18 kbit blocks (an ECP5
-EBR, half an AMD BRAM36). DSP: MULT18X18D, DSP48E1, DSP48E2.
+EBR, half an AMD BRAM36). DSP: MULT18X18D, DSP48E1, DSP48E2. URAM: 288 kbit blocks.
+
+Sources: ECP5 and ECP5-5G Family Data Sheet (FPGA-DS-02012), table 1.1; DS190 7 Series and Zynq-7000
+Overview; DS891 Zynq UltraScale+ Overview; DS962 Alveo U200 and U250 Data Sheet (the whole XCU250,
+of which a shell takes a part).
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ class Device:
     ff: int
     bram18: int
     dsp: int
+    uram: int = 0
 
     @property
     def lut_inputs(self) -> int:
@@ -38,7 +43,8 @@ DEVICES = {
         Device("xc7z020", "xc7", 53_200, 106_400, 280, 220),
         Device("xc7z045", "xc7", 218_600, 437_200, 1_090, 900),
         Device("xczu3eg", "xcup", 70_560, 141_120, 432, 360),
-        Device("xczu7ev", "xcup", 230_400, 460_800, 624, 1_728),
+        Device("xczu7ev", "xcup", 230_400, 460_800, 624, 1_728, 96),
+        Device("xcu250", "xcup", 1_728_000, 3_456_000, 5_376, 12_288, 1_280),
     )
 }
 DEFAULT_DEVICE = "LFE5U-85F"

@@ -17,7 +17,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +27,7 @@ from models.errors import StorageError, ToolError, ToolMissingError
 log = logging.getLogger(__name__)
 
 LOG_TAIL_LINES = 25
+WATCH_S = 0.5
 STORAGE_ERRNOS = frozenset(
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "ENOTDIR")
 )
@@ -142,8 +143,11 @@ def run_tool(
     log_file: Path,
     timeout_s: float,
     env: Mapping[str, str] | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> None:
     """Run a program to its end, its output appended to ``log_file``.
+
+    watch: called twice per second while the program runs, for instance to read the log.
 
     Raises ToolError with the log's tail if it fails or needs longer than ``timeout_s`` [s],
     StorageError if its log says that the disk is full. Ctrl-C ends it and all its children.
@@ -152,7 +156,7 @@ def run_tool(
     started = time.monotonic()
     with storage_guard(log_file), log_file.open("ab", buffering=0) as sink:
         sink.write(f"$ {' '.join(words)}\n".encode())
-        code = _run_group(words, cwd, sink.fileno(), timeout_s, env)
+        code = _run_group(words, cwd, sink.fileno(), timeout_s, env, watch=watch)
     log.debug("%s: exit %s after %.1f s", words[0], code, time.monotonic() - started)
     name = Path(words[0]).name
     if code is None:
@@ -168,7 +172,13 @@ def run_tool(
 
 
 def _run_group(
-    words: list[str], cwd: Path, sink: int, timeout_s: float, env: Mapping[str, str] | None
+    words: list[str],
+    cwd: Path,
+    sink: int,
+    timeout_s: float,
+    env: Mapping[str, str] | None,
+    *,
+    watch: Callable[[], None] | None,
 ) -> int | None:
     """Exit code of the program, None if it was ended after ``timeout_s``."""
     try:
@@ -183,9 +193,13 @@ def _run_group(
         )
     except OSError as error:
         raise ToolError(f"{words[0]} cannot be started ({error.strerror})") from error
+    deadline = time.monotonic() + timeout_s
     try:
-        return process.wait(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
+        while (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(timeout=left if watch is None else min(WATCH_S, left))
+            if watch is not None:
+                watch()
         return None
     finally:
         if process.poll() is None:
