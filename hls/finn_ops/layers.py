@@ -15,9 +15,10 @@ from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from finn.custom_op.fpgadataflow.streamingdatawidthconverter import StreamingDataWidthConverter
+from finn.custom_op.fpgadataflow.streamingfifo import StreamingFIFO
 from finn.custom_op.fpgadataflow.thresholding import Thresholding
 
-from hls.costs import Cost, kind_cost
+from hls.costs import Cost, kind_cost, stream_cost
 from hls.devices import device
 from hls.finn_ops import hdl
 from hls.finn_ops.params import (
@@ -27,6 +28,7 @@ from hls.finn_ops.params import (
     sparse_params,
     thresholding_params,
 )
+from hls.ir import IntFormat, Stream
 
 
 class PhyLayer(RTLBackend):
@@ -77,6 +79,10 @@ class PhyLayer(RTLBackend):
     def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
         """Sources, packages first."""
         return hdl.sources(self, abspath)
+
+    def get_verilog_top_module_name(self) -> str:
+        """The module's name, which stays when FINN gives the node another one."""
+        return str(self.get_nodeattr("gen_top_module") or self.onnx_node.name)
 
     def code_generation_ipi(self) -> list[str]:
         """Tcl for Vivado's IP integrator."""
@@ -248,10 +254,47 @@ class StreamingDataWidthConverter_phy(StreamingDataWidthConverter, PhyLayer):
     lut_estimation = PhyLayer.lut_estimation
 
 
+class StreamingFIFO_phy(StreamingFIFO, PhyLayer):
+    """FIFO of a depth that was found by simulation, kernel phy_fifo."""
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """FINN's attributes of a FIFO in RTL."""
+        return {**RTLBackend.get_nodeattr_types(self), **StreamingFIFO.get_nodeattr_types(self)}
+
+    def phy_cost(self, fpgapart: str) -> Cost:
+        """Cost on a part; raises for an unknown part."""
+        fmt, fold = self.get_input_datatype(), self.get_nodeattr("folded_shape")
+        stream = Stream(
+            self.onnx_node.name,
+            None,
+            None,
+            IntFormat(fmt.bitwidth(), bool(fmt.signed())),
+            int(fold[-1]),
+            int(np.prod(fold[:-1])),
+            self.get_nodeattr("depth"),
+        )
+        return stream_cost(stream, device(fpgapart))
+
+    def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
+        """A wrapper with FINN's port names round the kernel."""
+        hdl.generate_fifo(self)
+
+    def execute_node(self, context: Any, graph: Any) -> None:
+        """The elements pass unchanged; node by node, FINN simulates no FIFO either."""
+        StreamingFIFO.execute_node(self, context, graph)
+
+    lut_estimation = PhyLayer.lut_estimation
+    bram_estimation = PhyLayer.bram_estimation
+    uram_estimation = PhyLayer.uram_estimation
+    bram_efficiency_estimation = PhyLayer.bram_efficiency_estimation
+    uram_efficiency_estimation = PhyLayer.uram_efficiency_estimation
+
+
 LAYERS = (
     MVAU_phy,
     SparseMVAU_phy,
     Thresholding_phy,
     Requant_phy,
     StreamingDataWidthConverter_phy,
+    StreamingFIFO_phy,
 )
