@@ -77,7 +77,7 @@ module phy_fifo #(
   end
 
   if (Block) begin : gen_block
-    (* ram_style = "block" *)
+    (* ram_style = "block", no_rw_check *)  // a word is read cycles after it was written
     logic [Width-1:0] mem_q [Words];
     logic [Width-1:0] data_q;
     logic             valid_q;

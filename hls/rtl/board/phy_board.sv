@@ -346,6 +346,9 @@ module phy_board
   logic [7:0]               report_data;
   logic                     report_valid;
   logic                     report_ready;
+  logic [7:0]               given;
+  logic                     given_valid;
+  logic                     given_ready;
   logic [7:0]               payload;
   logic                     payload_valid;
   logic                     payload_ready;
@@ -445,9 +448,22 @@ module phy_board
     .result_data_i(result_data),
     .result_valid_i(result_valid),
     .result_ready_o(result_ready),
-    .payload_o(payload),
-    .payload_valid_o(payload_valid),
-    .payload_ready_i(payload_ready)
+    .payload_o(given),
+    .payload_valid_o(given_valid),
+    .payload_ready_i(given_ready)
+  );
+
+  phy_spill #(
+    .Width(8)
+  ) u_payload (
+    .ap_clk(clk_i),
+    .ap_rst_n(rst_ni),
+    .s_axis_tdata(given),
+    .s_axis_tvalid(given_valid),
+    .s_axis_tready(given_ready),
+    .m_axis_tdata(payload),
+    .m_axis_tvalid(payload_valid),
+    .m_axis_tready(payload_ready)
   );
 
   phy_leds #(

@@ -3,7 +3,7 @@
 // Carries out one request after the other: the self-test after reset, then whatever packet reception hands
 // over. Each request gets exactly one reply.
 //
-// Before a batch of frames clear_o is high for ClearCycles cycles; test_o says whether it is the self-test,
+// A batch of frames begins ClearCycles cycles (a power of two) late, in whose first half clear_o is high; test_o says whether it is the self-test,
 // else feed_o is high until the batch is over. done_i: the batch is through; late_i: nothing moves any more.
 // A reply is a header (tx_*), then bytes of results and words of the report; results that a stuck
 // accelerator owes are sent as 0. release_o: the input buffer may be filled again. Reset: all control.
@@ -11,7 +11,7 @@
 module phy_board_ctrl
   import phy_board_pkg::*;
 #(
-  parameter  int unsigned ClearCycles  = 16,
+  parameter  int unsigned ClearCycles  = 32,
   parameter  int unsigned StatusWords  = 20,
   parameter  int unsigned TrailerWords = 2,
   parameter  int unsigned ErrorWords   = 1,
@@ -57,10 +57,10 @@ module phy_board_ctrl
   output logic              payload_valid_o,
   input  wire               payload_ready_i
 );
-  localparam int unsigned ClearW = $clog2(ClearCycles + 1);
+  localparam int unsigned ClearW = $clog2(ClearCycles) + 1;
 
   typedef enum logic [3:0] {
-    BOOT, IDLE, DECODE, REFUSE, CLEAR, TEST, OVER, HEAD, RESULTS, WAIT_DONE, WORDS, FINISH
+    BOOT, IDLE, DECODE, ACT, REFUSE, CLEAR, TEST, OVER, HEAD, RESULTS, WAIT_DONE, WORDS
   } state_e;
   state_e            state_q;
   state_e            state_d;
@@ -74,22 +74,29 @@ module phy_board_ctrl
   logic [ClearW-1:0] clear_q;
   logic [15:0]       left_q;    // bytes of results
   logic [15:0]       left_d;
+  logic              last_q;
+  logic              report_q;
   logic              padding;
   logic              empty;     // the request has no payload
+  logic              info_q;    // what the request asks for
+  logic              again_q;
+  logic              frames_q;
+  logic              take;
   logic [IndexW-1:0] words;
 
   assign empty           = request_q.length == '0;
+  assign take            = payload_valid_o && payload_ready_i;
   assign padding         = late_i && !result_valid_i;
   assign request_ready_o = state_q == IDLE;
-  assign clear_o         = state_q inside {BOOT, CLEAR};
+  assign clear_o         = state_q == BOOT || (state_q == CLEAR && clear_q[ClearW-1:ClearW-2] == '0);
   assign test_o          = test_q;
   assign running_o       = test_q && state_q inside {BOOT, CLEAR, TEST};
   assign feed_o          = !test_q && state_q inside {HEAD, RESULTS, WAIT_DONE};
   assign test_over_o     = state_q == OVER;
-  assign good_o          = state_q == DECODE && request_q.error == ERR_NONE;
+  assign good_o          = state_q == ACT && error_q == ERR_NONE;
   assign unknown_o       = state_q == REFUSE && error_q == ERR_COMMAND;
   assign error_word_o    = {request_q.length, request_q.kind, error_q};
-  assign release_o       = state_q == FINISH && tx_done_i && request_q.error == ERR_NONE;
+  assign release_o       = state_q == WORDS && tx_done_i && request_q.error == ERR_NONE;
 
   assign tx_start_o      = state_q == HEAD;
   assign tx_seq_o        = request_q.seq;
@@ -98,7 +105,7 @@ module phy_board_ctrl
                                               : state_q == WORDS && report_valid_i;
   assign result_ready_o  = state_q == RESULTS && payload_ready_i;
   assign report_ready_o  = state_q == WORDS && payload_ready_i;
-  assign report_start_o  = state_d == WORDS && state_q != WORDS;
+  assign report_start_o  = report_q;
   assign report_count_o  = words;
 
   always_comb begin
@@ -109,7 +116,7 @@ module phy_board_ctrl
       tx_kind_o      = REPLY_ERROR;
       report_first_o = IndexW'(StatusWords + TrailerWords);
       words          = IndexW'(ErrorWords);
-    end else if (!test_q && request_q.kind == CMD_FRAMES) begin
+    end else if (!test_q && frames_q) begin
       report_first_o = IndexW'(StatusWords);
       words          = IndexW'(TrailerWords);
     end
@@ -135,44 +142,33 @@ module phy_board_ctrl
         if (request_valid_i) state_d = DECODE;
       end
       DECODE: begin
-        error_d = request_q.error;
-        state_d = HEAD;
-        if (request_q.error == ERR_NONE) begin
-          unique case (request_q.kind)
-            CMD_INFO: if (!empty) state_d = REFUSE;
-            CMD_TEST: state_d = empty ? CLEAR : REFUSE;
-            CMD_FRAMES: begin
-              test_d  = 1'b0;
-              left_d  = reply_bytes_i;
-              state_d = whole_i ? CLEAR : REFUSE;
-            end
-            default: state_d = REFUSE;
-          endcase
-          if (state_d == REFUSE) begin
-            error_d = request_q.kind inside {CMD_INFO, CMD_TEST, CMD_FRAMES} ? ERR_LENGTH
-                                                                            : ERR_COMMAND;
-          end
-        end
+        test_d = !frames_q;
+        left_d = frames_q ? reply_bytes_i : '0;
+        if (request_q.error != ERR_NONE) error_d = request_q.error;
+        else if (!(info_q || again_q || frames_q)) error_d = ERR_COMMAND;
+        else if (frames_q ? !whole_i : !empty) error_d = ERR_LENGTH;
+        else error_d = ERR_NONE;
+        state_d = ACT;
+      end
+      ACT: begin
+        if (error_q != ERR_NONE) state_d = REFUSE;
+        else state_d = info_q ? HEAD : CLEAR;
       end
       REFUSE: begin
         left_d  = '0;
         test_d  = 1'b1;
         state_d = HEAD;
       end
-      CLEAR: if (clear_q == ClearW'(ClearCycles)) state_d = test_q ? TEST : HEAD;
+      CLEAR: if (clear_q[ClearW-1]) state_d = test_q ? TEST : HEAD;
       TEST: if (late_i || (test_done_i && done_i)) state_d = OVER;
       OVER: state_d = silent_q ? IDLE : HEAD;
       HEAD: state_d = (left_q == '0) ? WORDS : RESULTS;
-      RESULTS: if (payload_valid_o && payload_ready_i) begin
+      RESULTS: if (take) begin
         left_d = left_q - 1'b1;
-        if (left_q == 16'd1) state_d = WAIT_DONE;
+        if (last_q) state_d = WAIT_DONE;
       end
       WAIT_DONE: if (done_i || late_i) state_d = WORDS;  // the trailer is true from here on
-      WORDS: if (report_ready_o && report_valid_i) begin
-        left_d = left_q + 1'b1;  // bytes of words given
-        if (left_d == 16'(words) << 2) state_d = FINISH;
-      end
-      FINISH: if (tx_done_i) state_d = IDLE;
+      WORDS: if (tx_done_i) state_d = IDLE;
       default: state_d = IDLE;
     endcase
   end
@@ -181,20 +177,36 @@ module phy_board_ctrl
     if (!rst_ni) begin
       state_q   <= BOOT;
       request_q <= '0;
+      info_q    <= 1'b0;
+      again_q   <= 1'b0;
+      frames_q  <= 1'b0;
       test_q    <= 1'b1;
       silent_q  <= 1'b1;
       error_q   <= ERR_NONE;
       clear_q   <= '0;
       left_q    <= '0;
+      last_q    <= 1'b0;
+      report_q  <= 1'b0;
     end else begin
       state_q  <= state_d;
       test_q   <= test_d;
       silent_q <= silent_d;
       error_q  <= error_d;
       left_q   <= left_d;
+      last_q   <= left_q == ((state_q == RESULTS && take) ? 16'd2 : 16'd1);
+      report_q <= state_d == WORDS && state_q != WORDS;
       clear_q  <= (state_q == CLEAR) ? clear_q + 1'b1 : '0;
-      if (state_q == IDLE && request_valid_i) request_q <= request_i;
+      if (state_q == IDLE && request_valid_i) begin
+        request_q <= request_i;
+        info_q    <= request_i.kind == CMD_INFO;
+        again_q   <= request_i.kind == CMD_TEST;
+        frames_q  <= request_i.kind == CMD_FRAMES;
+      end
     end
+  end
+
+  if (ClearCycles < 8 || ClearCycles != 1 << $clog2(ClearCycles)) begin : gen_bad_clear
+    $error("phy_board_ctrl: ClearCycles (%0d) must be a power of two, at least 8", ClearCycles);
   end
 endmodule
 `default_nettype wire

@@ -4,7 +4,7 @@
 // 3 it passed, 4 it failed, 5 and 6 bytes from and to the host (each shown for 2^StretchBits cycles), 7 a
 // packet was lost or wrong since reset.
 //
-// Latency: 1 cycle. Reset: all.
+// Latency: 1 cycle, 3 for lights 5 and 6. Reset: all.
 `default_nettype none
 module phy_leds #(
   parameter int unsigned ClkHz       = 100_000_000,
@@ -25,6 +25,7 @@ module phy_leds #(
   logic [BeatW-1:0]     beat_q;
   logic [StretchBits:0] rx_q;  // highest bit: light on
   logic [StretchBits:0] tx_q;
+  logic [1:0]           line_q;
   logic [7:0]           led_q;
 
   assign led_o = led_q;
@@ -32,14 +33,16 @@ module phy_leds #(
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       beat_q <= '0;
+      line_q <= '0;
       rx_q   <= '0;
       tx_q   <= '0;
       led_q  <= '0;
     end else begin
       beat_q <= beat_q + 1'b1;
-      if (rx_i) rx_q <= '1;
+      line_q <= {tx_i, rx_i};
+      if (line_q[0]) rx_q <= '1;
       else if (rx_q[StretchBits]) rx_q <= rx_q - 1'b1;
-      if (tx_i) tx_q <= '1;
+      if (line_q[1]) tx_q <= '1;
       else if (tx_q[StretchBits]) tx_q <= tx_q - 1'b1;
       led_q <= {error_i, tx_q[StretchBits], rx_q[StretchBits], failed_i, passed_i, running_i, 1'b1,
                 beat_q[BeatW-1]};

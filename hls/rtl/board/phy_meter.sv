@@ -7,7 +7,7 @@
 // of the last one. In the last steady_cycles_o of them the last frames_i - floor(frames_i / 2) frames came out; their
 // quotient is the interval of a full accelerator. done_o rises when the
 // last beat is out. late_o rises for good if nothing moves for WatchdogCycles before that.
-// Latency: 2 cycles. Reset: all.
+// Latency: 4 cycles. Reset: all.
 `default_nettype none
 module phy_meter #(
   parameter int unsigned OutBeats       = 1,
@@ -30,22 +30,28 @@ module phy_meter #(
   logic             in_q;
   logic             out_q;
   logic             running_q;
-  logic [31:0]      cycle_q;  // since the first beat in
+  logic [31:0]      cycle_q;   // since the first beat in
+  logic [31:0]      stamp_q;   // the same, a cycle ago
   logic [BeatW-1:0] beat_q;
-  logic [15:0]      frame_q;
   logic             frame_end;
+  logic [15:0]      number_q;  // of the frame that comes out, from 1 on
+  logic             first_q;   // in the cycle before a first frame, a middle one, the last one came out
+  logic             half_q;
+  logic             last_q;
   logic             done_q;
   logic [31:0]      cycles_q;
   logic [31:0]      latency_q;
-  logic [31:0]      half_q;
+  logic [31:0]      middle_q;
+  logic [31:0]      steady_q;
   logic [IdleW-1:0] idle_q;
   logic             late_q;
 
-  assign frame_end = out_q && beat_q == BeatW'(OutBeats - 1) && !done_q;
-  assign done_o    = done_q;
-  assign late_o    = late_q;
-  assign cycles_o  = cycles_q;
-  assign latency_o = latency_q;
+  assign frame_end       = out_q && beat_q == BeatW'(OutBeats - 1);
+  assign done_o          = done_q;
+  assign late_o          = late_q;
+  assign cycles_o        = cycles_q;
+  assign latency_o       = latency_q;
+  assign steady_cycles_o = steady_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -54,31 +60,36 @@ module phy_meter #(
       running_q <= 1'b0;
       cycle_q   <= '0;
       beat_q    <= '0;
-      frame_q   <= '0;
+      number_q  <= 16'd1;
+      first_q   <= 1'b0;
+      half_q    <= 1'b0;
+      last_q    <= 1'b0;
       done_q    <= 1'b0;
       cycles_q  <= '0;
       latency_q <= '0;
-      half_q    <= '0;
+      middle_q  <= '0;
       idle_q    <= '0;
       late_q    <= 1'b0;
     end else begin
-      in_q  <= in_fire_i;
-      out_q <= out_fire_i;
+      in_q    <= in_fire_i;
+      out_q   <= out_fire_i;
+      first_q <= frame_end && number_q == 16'd1;
+      half_q  <= frame_end && number_q == frames_i >> 1;
+      last_q  <= frame_end && number_q == frames_i;
       if (in_q) running_q <= 1'b1;
       if (in_q || running_q) cycle_q <= cycle_q + 1'b1;
-      if (out_q) beat_q <= (beat_q == BeatW'(OutBeats - 1)) ? '0 : beat_q + 1'b1;
-      if (frame_end) begin
-        frame_q  <= frame_q + 1'b1;
-        cycles_q <= cycle_q;
-        if (frame_q == '0) latency_q <= cycle_q;
-        if (frame_q + 1'b1 == (frames_i >> 1)) half_q <= cycle_q;
-        done_q <= frame_q + 1'b1 == frames_i;
-      end
+      if (out_q) beat_q <= frame_end ? '0 : beat_q + 1'b1;
+      if (frame_end) number_q <= number_q + 1'b1;
+      if (first_q) latency_q <= stamp_q;
+      if (half_q) middle_q <= stamp_q;
+      if (last_q) cycles_q <= stamp_q;
+      if (last_q) done_q <= 1'b1;
       if (in_q || out_q || done_q) idle_q <= '0;
       else if (idle_q != IdleW'(WatchdogCycles)) idle_q <= idle_q + 1'b1;
       late_q <= late_q || idle_q == IdleW'(WatchdogCycles);
     end
-    steady_cycles_o <= cycles_q - half_q;
+    stamp_q  <= cycle_q;
+    steady_q <= cycles_q - middle_q;
   end
 endmodule
 `default_nettype wire
