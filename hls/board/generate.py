@@ -37,7 +37,7 @@ CELLS = ("EHXPLLL",)
 INPUT_FILE, OUTPUT_FILE = "board_inputs.dat", "board_outputs.dat"
 HOLD_CYCLES = 256
 TEST_FRAMES = 64
-"""The self-test repeats the golden frames until it has run so many, so that the accelerator is full."""
+"""The self-test repeats the golden frames to at least so many: then the accelerator is full."""
 MIN_BUFFER_BYTES, MAX_BUFFER_BYTES = 4096, 32768
 MAX_PACKET_BYTES = 65535
 MIN_RATIO, MAX_BAUD = 16, 3_000_000
@@ -81,7 +81,7 @@ class _Plan:
         }
 
 
-def write_board(
+def write_board(  # noqa: PLR0917 (the order is the one of the flow)
     accelerator: Accelerator,
     rtl_package: RtlFiles,
     board: Board,
@@ -105,7 +105,12 @@ def write_board(
         StorageError: a file could not be written.
     """
     plan = _plan(
-        accelerator, board, len(np.asarray(golden_inputs)), clock_mhz, baud, byte_timeout_ms
+        accelerator,
+        board,
+        golden_frames=len(np.asarray(golden_inputs)),
+        clock_mhz=clock_mhz,
+        baud=baud,
+        timeout_ms=byte_timeout_ms,
     )
     data = {path.name: path.read_text() for path in rtl_package.data_files}
     data[INPUT_FILE] = _memory(golden_inputs, plan.source, "input")
@@ -118,7 +123,14 @@ def write_board(
     sources = _sources(rtl_package)
     build_hash = _hash({**sources, **data}, plan)
     sources[f"{plan.top_name}.sv"] = _render(plan, rtl_package.top_name, build_hash)
-    body = _info(plan, accelerator, rtl_package.top_name, build_hash, list(sources), sorted(data))
+    body = _info(
+        plan,
+        accelerator,
+        accelerator_top=rtl_package.top_name,
+        build_hash=build_hash,
+        sources=list(sources),
+        data=sorted(data),
+    )
     _write(out_dir, {**sources, **data})
     write_atomic(out_dir / body["lpf"], board.lpf())
     info = write_atomic(out_dir / INFO_NAME, json.dumps(body, indent=1) + "\n")
@@ -128,6 +140,7 @@ def write_board(
 def _plan(
     acc: Accelerator,
     board: Board,
+    *,
     golden_frames: int,
     clock_mhz: float,
     baud: int,
@@ -137,8 +150,8 @@ def _plan(
     ratio = pll.output_hz / baud if baud > 0 else 0.0
     if not 1 <= baud <= MAX_BAUD or ratio < MIN_RATIO or ratio > 50_000:
         raise ConfigError(
-            f"serial line of {baud} baud at a clock of {float(pll.output_mhz):g} MHz: must be at most "
-            f"{MAX_BAUD} baud, and the clock {MIN_RATIO} to 50000 times that"
+            f"serial line of {baud} baud at a clock of {float(pll.output_mhz):g} MHz: must be at "
+            f"most {MAX_BAUD} baud, and the clock {MIN_RATIO} to 50000 times that"
         )
     if golden_frames < 1:
         raise CompileError("a board needs at least one golden frame for its self-test")
@@ -150,8 +163,8 @@ def _plan(
     ):
         if stream.frame_bytes > limit:
             raise CompileError(
-                f"{acc.name}: an {role} frame of {stream.frame_bytes} bytes: must be at most {limit} "
-                "to travel in one packet"
+                f"{acc.name}: an {role} frame of {stream.frame_bytes} bytes: must be at most "
+                f"{limit} to travel in one packet"
             )
     cycles = accelerator_cycles(acc)
     moves = 4 * (cycles.latency_cycles + cycles.ii_cycles)
@@ -273,6 +286,7 @@ def _render(plan: _Plan, accelerator_top: str, build_hash: int) -> str:
 def _info(
     plan: _Plan,
     acc: Accelerator,
+    *,
     accelerator_top: str,
     build_hash: int,
     sources: list[str],

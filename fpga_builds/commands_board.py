@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands `phyfold board` and `phyfold program`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fpga_builds.board.session import Action, Line
+from fpga_builds.commands import ROOT, Job, configure
+from fpga_builds.progress import Reporter
+from fpga_builds.runner import Outcome
+from models.errors import ConfigError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Folder of results.", show_default="build/<name>")
+]
+DEFAULT_FRAMES = 1000
+
+
+def board(
+    port: Annotated[
+        str,
+        typer.Argument(
+            metavar="PORT",
+            help="Serial port, pseudo-terminal, or sim:FOLDER for a simulated board.",
+        ),
+    ],
+    action: Annotated[Action, typer.Argument(help="What to do.")] = Action.INFO,
+    build: Annotated[
+        str | None, typer.Argument(metavar="[BUILD]", help="What the board must hold.")
+    ] = None,
+    snr_db: Annotated[
+        list[float] | None,
+        typer.Option("--snr-db", metavar="DB [DB ...]", help="SNR points in dB (ber)."),
+    ] = None,
+    frames: Annotated[
+        int, typer.Option("--frames", min=1, help="Frames per SNR (ber).")
+    ] = DEFAULT_FRAMES,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of frames.")] = None,
+    source: Annotated[Path | None, typer.Option("--input", help=".npy of codes (send).")] = None,
+    target: Annotated[Path | None, typer.Option("--output", help=".npy of results (send).")] = None,
+    package: Annotated[
+        Path | None, typer.Option("--package", help="Folder of the board.json to expect.")
+    ] = None,
+    out: Out = None,
+    baud: Annotated[
+        int | None, typer.Option("--baud", min=1, show_default="of the build, else 1000000")
+    ] = None,
+    patience: Annotated[
+        float | None,
+        typer.Option("--patience", min=0.1, help="Longest silence [s].", show_default="2"),
+    ] = None,
+    json_output: Json = False,
+    quiet: Quiet = False,
+) -> Outcome:
+    """Talk to a programmed board: state, self-test, BER on the hardware, frames of your own.
+
+    Exit code 1 if the self-test fails, bits differ, or the board does not answer.
+    """
+    from fpga_builds.board import session
+
+    line = Line(port, baud, patience)
+    changes = {"snr_db": snr_db or None, "frames": frames}
+    config = configure(build, seed=seed, simulate=changes) if build is not None else None
+    folder = out or (ROOT / config.name if config is not None else None)
+    place = package or folder
+    packages = session.packages_in(place) if place is not None else []
+    where = str(place) if place is not None else ""
+    if action is Action.BER:
+        if config is None or folder is None:
+            raise ConfigError("`phyfold board PORT ber` needs a BUILD to compare the board with")
+        job = Job(config, folder, reporter=Reporter(quiet=quiet or json_output))
+        body = session.ber(job, line, packages)
+        return Outcome(body, lambda c: show_ber(c, body), after=lambda: session.require_equal(body))
+    if action is Action.SEND:
+        if source is None or target is None or not where:
+            raise ConfigError(
+                "`phyfold board PORT send` needs a BUILD or --package, --input and --output"
+            )
+        body = session.send(line, packages, where, source, target)
+        return Outcome(body, lambda c: c.print(f"outputs     {body['output']}"))
+    body = session.status_of(line, packages, test=action is Action.SELFTEST, where=where)
+    return Outcome(
+        body, lambda c: show_status(c, body), after=lambda: session.require_selftest(body)
+    )
+
+
+def program(
+    source: Annotated[str, typer.Argument(metavar="BUILD|FILE", help="Build or .bit file.")],
+    board_name: Annotated[str, typer.Option("--board", help="Board to program.")],
+    flash: Annotated[
+        bool, typer.Option("--flash", help="Into the flash memory, to stay after power-off.")
+    ] = False,
+    loader_board: Annotated[
+        str | None,
+        typer.Option("--loader-board", help="openFPGALoader's name of the board."),
+    ] = None,
+    out: Out = None,
+    json_output: Json = False,
+) -> Outcome:
+    """Load a bitstream onto a board with openFPGALoader.
+
+    Exit code 3 if openFPGALoader is not installed.
+    """
+    from fpga_builds.board.program import find_bitstream
+    from fpga_builds.board.program import program as load
+    from hls.board.boards import board as board_of
+
+    target = board_of(board_name)
+    path = Path(source)
+    if path.suffix != ".bit":
+        config = configure(source)
+        path = find_bitstream(out or ROOT / config.name, target)
+    body = load(path, target, flash=flash, loader_board=loader_board)
+    text = (
+        f"programmed  {body['board']} with {body['bitstream']} ({body['memory']})\n"
+        "check it    phyfold board PORT selftest"
+    )
+    return Outcome(body, lambda console: console.print(text))
+
+
+def show_status(console: Any, body: dict[str, Any]) -> None:
+    """State of a board, for people."""
+    passed = {True: "[green]passed[/green]", False: "[red]FAILED[/red]"}[body["test_passed"]]
+    result = passed if body["test_done"] else "running"
+    console.print(f"board       {body['port']}, build {body['build_hash']}")
+    console.print(
+        f"frames      {body['in_beats']} x {body['in_bytes']} bytes in, {body['out_beats']} x "
+        f"{body['out_bytes']} bytes out"
+    )
+    console.print(
+        f"self-test   {result}: {body['compared_frames']} of {body['test_frames']} frames, "
+        f"{body['mismatches']} wrong, run {body['test_runs']} since reset"
+    )
+    show_speed(console, body["clock_hz"], body["cycles_per_frame"], body["latency_cycles"])
+    lost = {
+        name: body[name]
+        for name in ("crc_errors", "dropped", "bad_length", "timeouts", "framing_errors", "unknown")
+        if body[name]
+    }
+    said = ", ".join(f"{count} {name}" for name, count in lost.items()) or "nothing lost or wrong"
+    console.print(f"line        {body['baud']} baud; {body['good']} requests carried out, {said}")
+
+
+def show_speed(console: Any, clock_hz: int, interval: float | None, latency: int) -> None:
+    """What the self-test measured."""
+    if interval is None:
+        return
+    console.print(
+        f"throughput  {clock_hz / interval:,.0f} frames/s: one frame every {interval:,.2f} cycles "
+        f"at {clock_hz / 1e6:g} MHz, latency {latency:,} cycles (measured on the board)"
+    )
+
+
+def show_ber(console: Any, body: dict[str, Any]) -> None:
+    """BER on a board, for people."""
+    from fpga_builds.views import ber_table
+
+    if body["points"]:
+        title = f"{body['build']} on {body['board']}: bit error rate"
+        console.print(ber_table(title, {"rtl": body["points"]}))
+    equal = "every bit equals" if not body["mismatches"] else "[red]bits differ from[/red]"
+    console.print(f"frames      {body['frames']:,} on the board, {equal} the QONNX execution")
+    show_speed(console, body["clock_hz"], body["ii_cycles"], body["latency_cycles"])
+    retries = body["link"]["retries"]
+    console.print(f"line        {body['link']['requests']} requests, {retries} repeated")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to ``app``."""
+    app.command()(board)
+    app.command()(program)
