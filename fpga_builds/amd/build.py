@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import shutil
 import sys
 from collections.abc import Mapping
@@ -130,14 +131,14 @@ def build_bitstream(job: AmdJob, board: str, *, limit_s: float | None = None) ->
 def finn_clock(clock_mhz: float) -> tuple[int, float]:
     """Whole MHz, and the period [ns] that FINN's shells turn into exactly them.
 
-    FINN rounds 1/(period * 0.001) down: of 6.6667 ns it makes 149 MHz.
+    FINN rounds 1/(period * 0.001) down: of 1000/150 ns it makes 149 MHz.
     """
     whole = int(clock_mhz + 1e-6)
     if whole < 1:
         raise ConfigError(f"clock_mhz={clock_mhz:g}: AMD boards take whole MHz, at least 1")
-    period = round(1e3 / whole, 6)
+    period = 1e3 / whole
     while int(1 / (period * 0.001)) < whole:
-        period = round(period - 1e-6, 6)
+        period = math.nextafter(period, 0)
     return whole, period
 
 

@@ -226,9 +226,7 @@ def _wait(
 ) -> int:
     seen, active = 0, time.monotonic()
     while True:
-        code: int | None = None
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = process.wait(timeout=POLL_S)
+        code = _exit_code(process)
         known = list_calls(calls)
         for call in known[seen:]:
             on_call(call)
@@ -238,6 +236,7 @@ def _wait(
                 raise call_error(call)
         if code is not None:
             return code
+        time.sleep(POLL_S)
         running = [call for call in known if call.exit_code is None]
         if running:
             active = time.monotonic()
@@ -305,4 +304,21 @@ def _end_session(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(OSError):
             if os.getsid(pid) == session:
                 os.kill(pid, signal.SIGKILL)
-    process.wait()
+    while _exit_code(process) is None:
+        time.sleep(0.01)
+
+
+def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    """Exit code of the leader, None while it runs.
+
+    Not by Popen.wait: interrupted at the wrong moment, it leaves its lock taken for good.
+    """
+    if process.returncode is None:
+        try:
+            pid, status = os.waitpid(process.pid, os.WNOHANG)
+        except ChildProcessError:  # an interruption came right after the code was fetched
+            process.returncode = -signal.SIGKILL
+        else:
+            if pid:
+                process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode
