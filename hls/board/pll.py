@@ -92,7 +92,7 @@ def find_pll(input_mhz: float, output_mhz: float) -> Pll:
     best: tuple[tuple[Fraction, ...], Pll] | None = None
     below: Fraction | None = None
     above: Fraction | None = None
-    for pll in _settings(source):
+    for pll in _settings(source, wanted):
         found = pll.output_mhz
         if abs(found - wanted) <= wanted * TOLERANCE:
             rank = (
@@ -120,8 +120,8 @@ def _exact(mhz: float) -> Fraction:
     return Fraction(mhz).limit_denominator(1_000_000)
 
 
-def _settings(source: Fraction) -> Iterator[Pll]:
-    """Every setting within the limits."""
+def _settings(source: Fraction, wanted: Fraction) -> Iterator[Pll]:
+    """Settings within the limits; of CLKOS_DIV only the two next to the frequency wanted."""
     for clki in DIVIDER:
         pfd = source / clki
         if not PFD_MHZ[0] <= pfd <= PFD_MHZ[1]:
@@ -135,6 +135,7 @@ def _settings(source: Fraction) -> Iterator[Pll]:
                 if not VCO_MHZ[0] <= vco <= VCO_MHZ[1]:
                     continue
                 yield Pll(source, clki, clkfb, clkop)
-                for clkos in DIVIDER:
-                    if clkos != clkop and OUT_MHZ[0] <= vco / clkos <= OUT_MHZ[1]:
+                floor = int(vco / wanted)
+                for clkos in (floor, floor + 1):
+                    if clkos in DIVIDER and OUT_MHZ[0] <= vco / clkos <= OUT_MHZ[1]:
                         yield Pll(source, clki, clkfb, clkop, clkos)
