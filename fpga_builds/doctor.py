@@ -66,7 +66,7 @@ PROGRAMS = (
 )
 VENDOR = (
     ("vivado", "XILINX_VIVADO", "synthesis, place and route and bitstreams for AMD devices"),
-    ("vitis_hls", "XILINX_VITIS", "FINN's HLS layers; phyfold has RTL kernels in their place"),
+    ("vitis_hls", "XILINX_VITIS", "FINN's DMAs on AMD boards; every layer has an RTL kernel"),
 )
 
 

@@ -4,6 +4,7 @@
     from fpga_builds.amd import BOARDS, AmdJob, build_bitstream
 
     job = AmdJob(name, compiled, accelerator, folder, work, clock_mhz, jobs, reporter)
+    job = AmdJob.of(context, "Pynq-Z2")                # the same, in a step of the flow
     body = build_bitstream(job, "Pynq-Z2")
 
 ``BOARDS`` maps FINN's board names to `AmdBoard` (name, part, flow ``vivado`` or ``vitis``).

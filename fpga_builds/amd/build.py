@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fpga_builds.amd.boards import AmdBoard, find_board
 from fpga_builds.amd.job import ERROR, RESULT, FinnJob
@@ -49,6 +49,9 @@ from models.errors import (
     ToolMissingError,
 )
 from models.files import storage_guard
+
+if TYPE_CHECKING:
+    from fpga_builds.flow import StepContext
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +102,20 @@ class AmdJob:
     clock_mhz: float
     jobs: int = 1
     reporter: Reporter = field(default_factory=lambda: Reporter(quiet=True))
+
+    @classmethod
+    def of(cls, context: StepContext, board: str) -> AmdJob:
+        """The job of a flow's step: results in its folder ``amd``, work in the build's cache."""
+        return cls(
+            name=context.config.name,
+            compiled=context.input("compiled"),
+            accelerator=context.input("accelerator"),
+            folder=context.folder / "amd",
+            work=context.cache / "amd" / find_board(board).name,
+            clock_mhz=context.config.compile.clock_mhz,
+            jobs=context.jobs,
+            reporter=context.reporter,
+        )
 
 
 def build_bitstream(job: AmdJob, board: str, *, limit_s: float | None = None) -> dict[str, Any]:

@@ -144,6 +144,8 @@ def find_program(name: str) -> Path:
     """
     override = os.environ.get(OVERRIDE)
     roots = [os.environ[variable] for variable in ROOTS if os.environ.get(variable)]
+    # From 2024.2 on, XILINX_HLS names the folder of Vitis; vitis_hls lies beside it.
+    roots += [root.replace("/Vitis/", "/Vitis_HLS/") for root in roots if "/Vitis/" in root]
     places = [*([override] if override else []), *(str(Path(root) / "bin") for root in roots)]
     found = shutil.which(name, path=os.pathsep.join(places)) if places else None
     found = found or shutil.which(name)

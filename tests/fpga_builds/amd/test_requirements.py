@@ -7,12 +7,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import fake_xilinx
 import pytest
 
 from fpga_builds.amd import BOARDS, AmdJob, build_bitstream, find_board
 from fpga_builds.amd.build import finn_clock
+from fpga_builds.progress import Reporter
 from models.errors import ConfigError, ToolMissingError
 
 MakeJob = Callable[[Path], AmdJob]
@@ -41,6 +43,24 @@ def test_unknown_board_lists_the_boards(job: AmdJob) -> None:
     assert find_board("pynq-z2") is BOARDS["Pynq-Z2"]
     with pytest.raises(ConfigError, match=r"board 'zedboard' is unknown.*Pynq-Z2.*ZCU104.*U250"):
         build_bitstream(job, "zedboard")
+
+
+def test_job_of_a_step(tmp_path: Path) -> None:
+    inputs = {name: tmp_path / name for name in ("compiled", "accelerator")}
+    config = SimpleNamespace(name="net", compile=SimpleNamespace(clock_mhz=120.0))
+    context = SimpleNamespace(
+        config=config,
+        input=inputs.__getitem__,
+        folder=tmp_path / "80-bitstream.part",
+        cache=tmp_path / "cache",
+        jobs=2,
+        reporter=Reporter(quiet=True),
+    )
+    job = AmdJob.of(context, "zcu104")
+    assert (job.name, job.clock_mhz, job.jobs) == ("net", 120.0, 2)
+    assert job.folder.parent == context.folder
+    assert job.work == tmp_path / "cache" / "amd" / "ZCU104"  # not in a folder that is renamed
+    assert (job.compiled, job.accelerator) == tuple(inputs.values())
 
 
 @pytest.mark.usefixtures("record")

@@ -155,6 +155,9 @@ def test_where_a_program_is_looked_for(machine: Machine, monkeypatch: pytest.Mon
     assert find_program("vivado") == on_path
     in_root = place("Vivado/2023.2/bin")
     assert find_program("vivado") == in_root
+    in_hls = place("Vitis_HLS/2024.2/bin").rename(machine.folder / "Vitis_HLS/2024.2/bin/vitis_hls")
+    monkeypatch.setenv("XILINX_HLS", str(machine.folder / "Vitis/2024.2"))
+    assert find_program("vitis_hls") == in_hls
     override = place("site")
     monkeypatch.setenv(vivado.OVERRIDE, str(override.parent))
     assert find_program("vivado") == override
