@@ -17,10 +17,8 @@ def main(script: str) -> None:
 
     design = libyosys.Design()
     for line in Path(script).read_text(encoding="utf-8").splitlines():
-        print(f"yosys> {line}", flush=True)  # noqa: T201 (the log of this process)
         libyosys.run_pass(line, design)
         libyosys.log_flush()
-        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
 A count is the sum of the cells below; a cell type that is not listed stops the count: nothing is
 free because nobody thought of it.
 
-LUT   ECP5: LUT4 1, CCU2C 2, TRELLIS_DPR16X4 4. That is what nextpnr calls TRELLIS_COMB, before it
-      adds a CCU2C where a carry chain begins or ends in the fabric. AMD: LUT1 to LUT6 and INV 1
+LUT   ECP5: LUT4 1, CCU2C 2, a CCU2C that begins a carry chain 6 (placement adds one before and one
+      behind every chain), TRELLIS_DPR16X4 6 (4 and what its write port blocks). The sum is what
+      nextpnr calls TRELLIS_COMB, but for two constants. AMD: LUT1 to LUT6 and INV 1
       (an inverter that no LUT could take in), shift registers 1, LUT RAM by its size (RAM32M and
       RAM64M 4, RAM32M16 and RAM64M8 8). Two small LUTs that share their inputs fit one LUT6, which
       Vivado uses and Yosys does not: AMD's counts read high.
@@ -49,6 +50,8 @@ class Resources:
 
 
 NOTHING = Resources()
+CHAIN_START = "CCU2C_FIRST"
+"""What synthesis calls the first CCU2C of a carry chain while it counts."""
 
 
 def _luts(**cells: int) -> dict[str, Resources]:
@@ -57,7 +60,8 @@ def _luts(**cells: int) -> dict[str, Resources]:
 
 CELLS: Mapping[str, Resources] = {
     # Lattice ECP5
-    **_luts(LUT4=1, CCU2C=2, TRELLIS_DPR16X4=4),
+    **_luts(LUT4=1, CCU2C=2, TRELLIS_DPR16X4=6),
+    CHAIN_START: Resources(lut=6),
     "TRELLIS_FF": Resources(ff=1),
     "DP16KD": Resources(bram18=1),
     "PDPW16KD": Resources(bram18=1),
@@ -174,3 +178,9 @@ def add_cells(*parts: Mapping[str, int]) -> dict[str, int]:
     for part in parts:
         total.update(part)
     return dict(sorted(total.items()))
+
+
+def without_marks(cells: Mapping[str, int]) -> dict[str, int]:
+    """Counts by the types that the netlist has."""
+    plain = {key: count for key, count in cells.items() if key != CHAIN_START}
+    return add_cells(plain, {"CCU2C": cells[CHAIN_START]} if CHAIN_START in cells else {})

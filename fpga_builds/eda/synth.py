@@ -23,7 +23,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fpga_builds.eda.memories import check_memories
-from fpga_builds.eda.stat import Report, Resources, add_cells, read_stat, resources
+from fpga_builds.eda.stat import (
+    CHAIN_START,
+    Report,
+    Resources,
+    add_cells,
+    read_stat,
+    resources,
+    without_marks,
+)
 from fpga_builds.eda.yosys import choose_engine, run_yosys
 from hls.devices import Device
 from hls.ir import LAYER_KINDS
@@ -51,6 +59,12 @@ STAGES_AMD = (
     *("map_luts", "finalize", "check"),
 )
 """Labels of Yosys' own synthesis scripts; called one by one, so that progress can be shown."""
+MARK_CHAINS = (
+    "select -set carries t:CCU2C %co1:+[COUT] w:* %i",
+    "select -set inner @carries %co1:+[CIN] t:CCU2C %i",
+    f"chtype -set {CHAIN_START} t:CCU2C @inner %d",
+)
+"""Gives the first cell of each carry chain a type of its own while cells are counted."""
 
 
 class Rtl(Protocol):
@@ -84,7 +98,12 @@ class LayerResources:
     @classmethod
     def of(cls, name: str, cells: Mapping[str, int]) -> LayerResources:
         """Counted from cells by type."""
-        return cls(name=name, **asdict(resources(cells)), cells=dict(cells))
+        return cls(name=name, **asdict(resources(cells)), cells=without_marks(cells))
+
+    @property
+    def resources(self) -> Resources:
+        """Its counts without the cells."""
+        return Resources(self.lut, self.ff, self.bram18, self.dsp, self.uram)
 
 
 @dataclass(frozen=True)
@@ -178,6 +197,7 @@ def synthesize(
     layers = tuple(layer_resources(report, rtl.top_name, units))
     cells = add_cells(*flat.modules.values())
     summed = add_cells(*(layer.cells for layer in layers))
+    totals = sum((layer.resources for layer in layers), start=Resources())
     if cells != summed:
         raise ToolError(
             f"cells of the flat netlist {cells} are not the sum over its layers {summed}",
@@ -192,7 +212,7 @@ def synthesize(
         netlist_json=folder / NETLIST_JSON,
         netlist_verilog=folder / NETLIST_VERILOG,
         cells=cells,
-        totals=resources(cells),
+        totals=totals,
         layers=layers,
     )
 
@@ -214,7 +234,9 @@ def script(top: str, sources: Sequence[str], family: str, units: Sequence[str]) 
             f"{synth} -top {top} -run {first}:{second}"
             for first, second in itertools.pairwise(stages)
         ),
+        *(MARK_CHAINS if lattice else ()),
         f"tee -q -o {STAT} stat -json -top {top}",
+        *((f"chtype -set CCU2C t:{CHAIN_START}",) if lattice else ()),
         f"setattr -mod -unset keep_hierarchy {kept}",
         "flatten -noscopeinfo",
         "setattr -unset src -unset module_not_derived */c:* */w:*",

