@@ -30,6 +30,7 @@ from models.errors import PhyfoldError, ToolError
 SLICE_S = 0.02
 FIRST_SLICE_CYCLES = 20_000
 QUIET_CYCLES = 200_000
+POWER_UP_CYCLES = 2_000
 QUIET_WAIT_MS = 20
 START_TIMEOUT_S = 600.0
 
@@ -48,6 +49,7 @@ class SimulatedBoard:
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
+        self.model.run(POWER_UP_CYCLES)  # bytes that come during reset are lost on any board
         self.model.attach(self._master)
         self.port = os.ttyname(self._slave)
         """Name of the terminal."""
@@ -124,6 +126,7 @@ class BoardProcess:
         line = self._process.stdout.readline()
         if not line.strip():
             code = self._process.wait()
+            self._process.stdout.close()
             raise ToolError(
                 f"the simulated board in {folder} did not start (exit code {code})",
                 hint="its message is above",

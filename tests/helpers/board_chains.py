@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from rtl_chains import chain, frames, mvau, thresholding
 
+from fpga_builds.board.protocol import Status
 from hls import reference
 from hls.board import Board, BoardPackage, board, write_board
 from hls.ir import Accelerator, IntArray, IntFormat
@@ -17,7 +18,11 @@ from hls.stitch import RtlPackage, write_rtl
 
 BAUD = 3_000_000
 GOLDEN = 16
-BITS = IntFormat(1, signed=False)
+STATUS = Status(
+    *(True, True, False, False, 0x0123456789ABCDEF, 100_000_000, 1_000_000, 5, 12, 30, 1),
+    *(4096, 4096, 5_000_000, 64, 16, 64, 0, None, 1, 99_000, 9_000, 48_000, 32),
+    *(7, 0, 0, 0, 0, 0, 0, 0),
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Tiny:
 
     def codes(self, count: int, seed: int = 5) -> IntArray:
         """Random input frames [n, elements]."""
-        return frames(self.accelerator, count, seed=seed)
+        return frames(self.accelerator, max(count, 4), seed=seed)[:count]
 
     def write(
         self,
@@ -66,7 +71,11 @@ def tiny(folder: Path) -> Tiny:
     """Twelve 8-bit codes through a matrix of 4-bit weights to eight 4-bit codes."""
     codes, levels = IntFormat(8, signed=True), IntFormat(4, signed=False)
     first = mvau((8, 12), 4, 3, codes, IntFormat(4, signed=True))
-    acc = chain(codes, 3, 12, [first, thresholding(8, 4, first.fmt, 15, levels)], name="tiny")
+    second = thresholding(8, 4, first.fmt, 15, levels)
+    # As wide as the sums really are, so that a wrong weight shows in the outputs.
+    values = np.random.default_rng(2).normal(0.0, 1200.0, (8, 15)).astype(np.int64)
+    second = replace(second, arrays={"thresholds": np.sort(values, axis=1)})
+    acc = chain(codes, 3, 12, [first, second], name="tiny")
     inputs = frames(acc, GOLDEN)
     outputs = np.asarray(reference.run(acc, inputs)).reshape(GOLDEN, -1)
     return Tiny(acc, write_rtl(acc, folder), inputs, outputs)

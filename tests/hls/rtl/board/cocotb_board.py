@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cocotb tests of the board's modules; `test_board_modules.py` builds ``board_tb.sv`` and runs them."""
+"""cocotb tests of the board's modules; `test_board_modules.py` runs them on ``board_tb.sv``."""
 
 from __future__ import annotations
 
@@ -241,16 +241,8 @@ async def packets_out(dut: Any) -> None:
     rng = random.Random(4)
     done = Watch(dut, "ptx_done_o", "ptx_valid_o")
     names = ("ptx_data_o", "ptx_valid_o", "ptx_ready_i")
-    for number, (size, stop, stall) in enumerate(
-        (
-            (0, 0.0, 0.0),
-            (1, 0.0, 0.0),
-            (40, 0.0, 0.0),
-            (40, 0.7, 0.0),
-            (40, 0.0, 0.7),
-            (260, 0.4, 0.4),
-        )
-    ):
+    cases = ((0, 0.0, 0.0), (1, 0.0, 0.0), (40, 0.0, 0.0), (40, 0.7, 0.0), (40, 0.0, 0.7))
+    for number, (size, stop, stall) in enumerate((*cases, (260, 0.4, 0.4))):
         body = rng.randbytes(size)
         packet = Packet(0x83, number, body)
         dut.ptx_kind_i.value, dut.ptx_seq_i.value = packet.kind, packet.seq
@@ -288,15 +280,15 @@ async def report(dut: Any) -> None:
 
 @cocotb.test()
 async def selftest(dut: Any) -> None:
-    """One beat per cycle; stalls change nothing; every wrong frame is counted and the first named."""
+    """One beat per cycle; stalls change nothing; wrong frames are counted, the first is named."""
     await start(dut)
     rng = random.Random(6)
     for stall, flips in ((0.0, ()), (0.5, ()), (0.0, (7,)), (0.4, (3, 4, 59)), (0.0, range(60))):
         dut.st_rst_ni.value = 0
         await cycles(dut, 3)
         dut.st_rst_ni.value = 1
-        beats = first = last = now = 0
-        for _ in range(600):
+        beats = first = last = 0
+        for now in range(600):
             dut.st_go_i.value = rng.random() >= stall
             dut.st_flip_i.value = 1 << rng.randrange(12) if beats in flips else 0
             await ReadOnly()
@@ -306,7 +298,6 @@ async def selftest(dut: Any) -> None:
                 beats += 1
             done = dut.st_done_o.value == 1
             await RisingEdge(dut.clk_i)
-            now += 1
             if done:
                 break
         assert done
