@@ -212,6 +212,34 @@ def simulate(
 
 
 @app.command()
+def synth(
+    build: Build,
+    part: Annotated[
+        str | None,
+        typer.Option("--part", help="Device, see docs/synthesis.md.", show_default="of the build"),
+    ] = None,
+    engine: Annotated[str, typer.Option("--engine", help="Yosys: auto, native or wasm.")] = "auto",
+    out: Out = None,
+    json_output: Json = False,
+    jobs: Jobs = DEFAULT_JOBS,
+    seed: Seed = None,
+    quiet: Quiet = False,
+    checkpoint: Checkpoint = None,
+) -> Outcome:
+    """Synthesize the RTL with Yosys: netlist, and LUT, FF, block RAM and DSP of every layer.
+
+    Exit code 1 if the design is larger than the part.
+    """
+    from fpga_builds.commands_synth import show_synth
+    from fpga_builds.commands_synth import synth as synthesize
+
+    config = configure(build, seed=seed, checkpoint=checkpoint)
+    job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
+    body, fits = synthesize(job, part, engine)
+    return Outcome(body, lambda console: show_synth(console, body), after=fits)
+
+
+@app.command()
 def report(
     build: Build,
     out: Out = None,

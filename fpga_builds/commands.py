@@ -199,7 +199,7 @@ def run_all(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
 
     with exclusive(job.out), job.reporter.interruptible(job.out):
         flow = job.flow
-        state = flow.run(flow.steps[-1].name)
+        state = flow.run(*(step.name for step in flow.steps))
         body = dict(state.records["simulate"].info)
         if state.has("baselines"):
             body["curves"] = read_json(state.file("baselines")) or {}

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The flow runner: steps in order, each in its own folder, skipped when nothing it reads changed.
 
+Asked for a step, it runs that step and those whose outputs it needs, no others.
+
 A step works in ``<NN-name>.part``; only when it is done does the folder take its place as
 ``<NN-name>``, with ``state.json`` in it. So a kill or a full disk at any moment leaves the last
 good result of every step, and half of a result is never taken for one. Work worth keeping across a
@@ -13,7 +15,7 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from fpga_builds.progress import Reporter
 from fpga_builds.state import State, StepRecord, load_record
 from fpga_builds.storage import hash_json, hash_path, hash_sources, replace_folder, write_json
 from fpga_builds.versions import package_versions, tool_versions
-from models.errors import CheckError, PhyfoldError
+from models.errors import CheckError, ConfigError, PhyfoldError
 from models.files import storage_guard
 
 log = logging.getLogger(__name__)
@@ -123,18 +125,33 @@ class Flow:
         self.config, self.out, self.jobs = config, out, jobs
         self.reporter = reporter or Reporter(quiet=True)
 
-    def run(self, until: str) -> State:
-        """Run every step up to ``until`` that is not up to date.
+    def run(self, *wanted: str) -> State:
+        """Run the steps named, and those whose outputs they need, unless they are up to date.
 
         Raises:
             PhyfoldError: a step failed; its log is named in the hint.
         """
         state = State()
-        for step in self.steps:
+        for step in self.needed(wanted):
             state = state.with_record(self.run_step(step, state))
-            if step.name == until:
-                break
         return state
+
+    def needed(self, wanted: Iterable[str]) -> tuple[Step, ...]:
+        """The steps named and all whose outputs they read, directly or not, in order."""
+        names = set(wanted)
+        unknown = names - {step.name for step in self.steps}
+        if unknown:
+            raise ConfigError(
+                f"{self.config.name}: has no step {', '.join(sorted(unknown))}; "
+                f"steps: {', '.join(step.name for step in self.steps)}"
+            )
+        found: list[Step] = []
+        reads: set[str] = set()
+        for step in reversed(self.steps):
+            if step.name in names or reads.intersection(step.writes):
+                found.append(step)
+                reads.update(step.reads)
+        return tuple(reversed(found))
 
     def present(self, before: str) -> State:
         """What earlier runs left for the steps before ``before``, whatever their settings were."""

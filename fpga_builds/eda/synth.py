@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from fpga_builds.eda.ebr import pack_output_registers
 from fpga_builds.eda.memories import check_memories
 from fpga_builds.eda.stat import (
     CHAIN_START,
@@ -45,6 +46,7 @@ UNITS = (*(f"phy_{kind}" for kind in LAYER_KINDS), "phy_fifo")
 GLUE = "glue"
 NETLIST_JSON, NETLIST_VERILOG, LOG = "netlist.json", "netlist.v", "yosys.log"
 STAT, STAT_FLAT = "stat.json", "stat_flat.json"
+MAPPED = "mapped.json"
 WORK = "yosys"
 HIERARCHY_ROUNDS = 3
 """Pad bits and unused signals are carried from layer to layer, one layer per round."""
@@ -122,9 +124,12 @@ class Synthesis:
 
     @property
     def utilisation(self) -> dict[str, float | None]:
-        """Share of the part's resources, by resource; None where it has none and none is used."""
-        used = asdict(self.totals)
-        return {key: _share(used[key], getattr(self.part, key)) for key in used}
+        """Share of the part's resources, by resource; None for one that it does not have."""
+        part = asdict(self.part)
+        return {
+            key: value / part[key] if part[key] else None
+            for key, value in asdict(self.totals).items()
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: part, tool, totals, utilisation, layers."""
@@ -140,11 +145,23 @@ class Synthesis:
             "cells": dict(self.cells),
         }
 
-
-def _share(used: int, available: int) -> float | None:
-    if available:
-        return used / available
-    return None if used == 0 else float("inf")
+    @classmethod
+    def from_json(
+        cls, body: Mapping[str, Any], netlist_json: Path, netlist_verilog: Path, part: Device
+    ) -> Synthesis:
+        """Inverse of `to_json`; further keys of the layers are passed over."""
+        names = LayerResources.__dataclass_fields__
+        return cls(
+            part=part,
+            engine=body["engine"],
+            version=body["version"],
+            seconds=body["seconds"],
+            netlist_json=netlist_json,
+            netlist_verilog=netlist_verilog,
+            cells=body["cells"],
+            totals=Resources(**body["totals"]),
+            layers=tuple(LayerResources(**{k: r[k] for k in names}) for r in body["layers"]),
+        )
 
 
 def synthesize(
@@ -186,13 +203,15 @@ def synthesize(
             progress(done, total)
 
     outputs = (NETLIST_JSON, NETLIST_VERILOG, STAT, STAT_FLAT)
-    run_yosys(
-        script(rtl.top_name, [path.name for path in rtl.sources], part.family, units),
-        work,
-        engine=chosen,
-        outputs=outputs,
-        progress=tell,
-    )
+    commands = script(rtl.top_name, [path.name for path in rtl.sources], part.family, units)
+    last = finish(rtl.top_name, part.family, units)
+    if part.family == "ecp5":
+        first = [*commands, f"write_json {MAPPED}"]
+        run_yosys(first, work, engine=chosen, outputs=(MAPPED,), name="map", progress=tell)
+        moved = pack_output_registers(work / MAPPED)
+        logger.info("%d registers moved into block RAM", moved)
+        commands = [f"read_json {MAPPED}"]
+    run_yosys([*commands, *last], work, engine=chosen, outputs=outputs, progress=tell)
     report, flat = read_stat(work / STAT), read_stat(work / STAT_FLAT)
     layers = tuple(layer_resources(report, rtl.top_name, units))
     cells = add_cells(*flat.modules.values())
@@ -218,7 +237,7 @@ def synthesize(
 
 
 def script(top: str, sources: Sequence[str], family: str, units: Sequence[str]) -> list[str]:
-    """The commands of a synthesis; the files lie in the working folder."""
+    """The commands up to mapped cells, hierarchy kept; the files lie in the working folder."""
     lattice = family == "ecp5"
     synth = SYNTH_ECP5 if lattice else SYNTH_AMD.format(family=family)
     stages = (*(STAGES_ECP5 if lattice else STAGES_AMD), "edif")
@@ -234,6 +253,14 @@ def script(top: str, sources: Sequence[str], family: str, units: Sequence[str]) 
             f"{synth} -top {top} -run {first}:{second}"
             for first, second in itertools.pairwise(stages)
         ),
+    ]
+
+
+def finish(top: str, family: str, units: Sequence[str]) -> list[str]:
+    """The commands that count mapped cells, flatten the netlist and write it."""
+    lattice = family == "ecp5"
+    kept = " ".join(f"{unit}$*" for unit in units)
+    return [
         *(MARK_CHAINS if lattice else ()),
         f"tee -q -o {STAT} stat -json -top {top}",
         *((f"chtype -set CCU2C t:{CHAIN_START}",) if lattice else ()),

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``phyfold synth``: resources of a build on a part, per layer, after synthesis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+
+from fpga_builds.commands import Job
+from fpga_builds.eda.synth import require_fit
+from fpga_builds.eda.yosys import choose_engine
+from fpga_builds.flow import Flow
+from fpga_builds.layer_table import finn_by_layer, layer_rows, layer_table
+from fpga_builds.steps import detector_steps
+from fpga_builds.steps.synth import load_synthesis, step_for
+from fpga_builds.storage import exclusive, read_json
+from hls.devices import device
+from hls.ir import Accelerator
+
+
+def synth(
+    job: Job, part: str | None, engine: str = "auto"
+) -> tuple[dict[str, Any], Callable[[], None]]:
+    """Flow up to the netlist for ``part`` (the build's own if None).
+
+    Returns:
+        What ``--json`` prints, and the check that the design fits, which raises CheckError.
+
+    Raises:
+        CompileError: the part is unknown.
+        ToolMissingError: no Yosys.
+    """
+    target = device(part or job.config.compile.part)
+    choose_engine(engine)
+    step = step_for(target, engine)
+    steps = (*detector_steps(), step)
+    with exclusive(job.out), job.reporter.interruptible(job.out):
+        flow = Flow(steps, job.config, job.out, jobs=job.jobs, reporter=job.reporter)
+        state = flow.run(step.name)
+    record = state.records[step.name]
+    result = load_synthesis(record)
+    accelerator = Accelerator.load(state.file("accelerator"))
+    finn = finn_by_layer(read_json(state.file("compiled") / "estimates.json"))
+    body = {
+        "build": job.config.name,
+        **result.to_json(),
+        "layers": layer_rows(result, accelerator, finn),
+        "netlist_json": str(result.netlist_json),
+        "netlist_verilog": str(result.netlist_verilog),
+    }
+    return body, lambda: require_fit(result)
+
+
+def show_synth(out: Console, body: dict[str, Any]) -> None:
+    """The terminal's view."""
+    title = f"{body['build']} on {body['part']}: resources per layer"
+    out.print(layer_table(title, body["layers"], body["utilisation"]))
+    out.print(
+        f"netlist     {body['netlist_json']}\n"
+        f"tool        yosys {body['version']} ({body['engine']}), {body['seconds']:.0f} s"
+    )
