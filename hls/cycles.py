@@ -17,7 +17,9 @@ import numpy as np
 from hls.ir import Accelerator, IntArray, Layer
 from models.errors import CompileError
 
-ROM_BLOCK_DEPTH = 256
+ROM_BLOCK_DEPTH = 64
+ROM_ROW_DEPTH = 512
+ROM_ROW_WORDS = 8
 FIFO_BLOCK_DEPTH = 64
 
 
@@ -58,7 +60,30 @@ def tree_levels(values: int) -> int:
 
 def rom_regs(depth: int) -> int:
     """Registers behind a ROM of that depth [word]."""
+    if depth > ROM_ROW_DEPTH:
+        return 3
     return 2 if depth >= ROM_BLOCK_DEPTH else 1
+
+
+def rom_blocks(depth: int, width: int) -> int:
+    """Blocks of 18 kbit side by side that hold ``depth`` words (at most 16384) of ``width`` bits."""
+    for rows, bits in ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2)):
+        if depth <= rows:
+            return -(-width // bits)
+    return width
+
+
+def rom_rows(depth: int, width: int) -> int:
+    """Rows of a ROM of ``depth`` words of ``width`` bits; a row holds ceil(depth / rows) words."""
+    if depth <= ROM_ROW_DEPTH:
+        return depth
+    best, least = 16384, 0
+    for rows in (16384, 8192, 4096, 2048, 1024, 512):
+        words = -(-depth // rows)
+        blocks = rom_blocks(rows, width * words)
+        if words <= ROM_ROW_WORDS and (least == 0 or blocks < least):
+            best, least = rows, blocks
+    return min(best, depth)
 
 
 def fifo_latency(depth: int) -> int:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory files of the kernels: integer arrays of a layer as $readmemh text.
 
-Every file holds one hexadecimal word per line, word 0 first, no addresses. The layout of each word
-is stated at the top of the kernel that reads it (``hls/rtl/phy_*.sv``).
+Every file holds one hexadecimal row per line, row 0 first, no addresses. What a row holds is stated
+in ``hls/rtl/phy_rom.sv`` (one word, several in deep memories), what a word holds at the top of the
+kernel that reads it (``hls/rtl/phy_*.sv``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from hls.cycles import rom_rows
 from hls.ir import IntArray, IntFormat, Layer
 from models.errors import CompileError
 
@@ -43,6 +45,21 @@ def hex_words(values: npt.ArrayLike, bits: int) -> str:
     return "".join(f"{row.tobytes()[::-1].hex()[-digits:]}\n" for row in packed)
 
 
+def rom_text(values: npt.ArrayLike, bits: int) -> str:
+    """The file of a phy_rom with the words ``values`` [words, fields], `bits` per field.
+
+    Words r, r + rows, r + 2 rows, ... share row r; places beyond the last word hold 0.
+    """
+    array = np.asarray(values, dtype=np.int64)
+    words, fields = array.shape
+    rows = rom_rows(words, fields * bits)
+    per_row = -(-words // rows)
+    padded = np.zeros((per_row * rows, fields), dtype=np.int64)
+    padded[:words] = array
+    in_rows = padded.reshape(per_row, rows, fields).transpose(1, 0, 2)
+    return hex_words(in_rows.reshape(rows, per_row * fields), bits)
+
+
 def fold(matrix: IntArray, pe: int, simd: int) -> IntArray:
     """[MatH, MatW] -> [MatH/pe * MatW/simd, pe, simd]: what a kernel reads in each step."""
     height, width = matrix.shape
@@ -54,7 +71,7 @@ def dense_weights(layer: Layer) -> str:
     """The weight memory of an mvau."""
     p = layer.params
     weights = _weights(layer)
-    return hex_words(
+    return rom_text(
         fold(weights, p["pe"], p["simd"]).reshape(-1, p["pe"] * p["simd"]), p["weight_bits"]
     )
 
@@ -68,7 +85,7 @@ def sparse_weights(layer: Layer) -> str:
     pairs = (index << p["weight_bits"]) | (value & ((1 << p["weight_bits"]) - 1))
     per_beat = p["simd"] // p["block"] * p["nnz"]
     words = fold(pairs.reshape(p["mat_h"], -1), p["pe"], per_beat)
-    return hex_words(words.reshape(len(words), -1), index_bits + p["weight_bits"])
+    return rom_text(words.reshape(len(words), -1), index_bits + p["weight_bits"])
 
 
 def compress(name: str, weights: IntArray, block: int, nnz: int) -> tuple[IntArray, IntArray]:
@@ -115,7 +132,7 @@ def threshold_files(layer: Layer) -> dict[str, str]:
         nodes = table[:, :, half - 1 :: 2 * half]
         for lane in range(p["pe"]):
             name = f"{layer.name}_thresholds_s{stage:02}_p{lane:04}.dat"
-            files[name] = hex_words(nodes[:, lane].reshape(-1, 1), bits)
+            files[name] = rom_text(nodes[:, lane].reshape(-1, 1), bits)
     return files
 
 
@@ -135,7 +152,7 @@ def requant_params(layer: Layer) -> str:
         shifts = np.arange(bits)
         lanes.append((layer.arrays[key][:, None] >> shifts) & 1)
     bit_rows = np.concatenate(lanes, axis=1).reshape(p["channels"] // p["pe"], -1)
-    return hex_words(bit_rows, 1)
+    return rom_text(bit_rows, 1)
 
 
 def _weights(layer: Layer) -> IntArray:

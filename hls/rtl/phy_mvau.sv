@@ -44,6 +44,7 @@ module phy_mvau #(
   localparam int unsigned Steps    = Beats * Folds;
   localparam int unsigned StepW    = phy_pkg::idx_bits(Steps);
   localparam int unsigned RomRegs  = phy_pkg::rom_regs(Steps);
+  localparam int unsigned WaitW    = phy_pkg::max_of(RomRegs - 1, 1);
   localparam int unsigned DotLat   = 1 + phy_pkg::tree_levels(Simd);
   localparam int unsigned SumLat   = RomRegs + DotLat;
 
@@ -76,7 +77,7 @@ module phy_mvau #(
     .clk_i(ap_clk), .en_i(valid[RomRegs-1:0]), .addr_i(step), .data_o(weights)
   );
   phy_delay #(.Width(XBits), .Cycles(RomRegs - 1)) u_x (
-    .clk_i(ap_clk), .en_i(valid[1]), .d_i(x_read), .d_o(x)
+    .clk_i(ap_clk), .en_i(valid[1 +: WaitW]), .d_i(x_read), .d_o(x)
   );
 
   for (genvar p = 0; p < Pe; p++) begin : gen_pe

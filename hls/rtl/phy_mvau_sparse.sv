@@ -50,6 +50,7 @@ module phy_mvau_sparse #(
   localparam int unsigned Steps     = Beats * Folds;
   localparam int unsigned StepW     = phy_pkg::idx_bits(Steps);
   localparam int unsigned RomRegs   = phy_pkg::rom_regs(Steps);
+  localparam int unsigned WaitW     = phy_pkg::max_of(RomRegs - 1, 1);
   localparam int unsigned DotLat    = 1 + phy_pkg::tree_levels(Lanes);
   localparam int unsigned SumLat    = RomRegs + 1 + DotLat;
 
@@ -88,7 +89,7 @@ module phy_mvau_sparse #(
     .clk_i(ap_clk), .en_i(valid[RomRegs-1:0]), .addr_i(step), .data_o(entries)
   );
   phy_delay #(.Width(XBits), .Cycles(RomRegs - 1)) u_x (
-    .clk_i(ap_clk), .en_i(valid[1]), .d_i(x_read), .d_o(x)
+    .clk_i(ap_clk), .en_i(valid[1 +: WaitW]), .d_i(x_read), .d_o(x)
   );
 
   for (genvar p = 0; p < Pe; p++) begin : gen_pe

@@ -49,10 +49,43 @@ package phy_pkg;
     return levels;
   endfunction
 
-  // Registers behind a ROM: 1 for the depths that become LUTs; 2 for those that become block RAM, so
-  // that the slow output of the block RAM has a cycle of its own.
+  // Registers behind a ROM: 1 for the depths that become LUTs; 2 for those that may become block RAM,
+  // whose slow output has a register of its own; 3 where several banks of block RAM are chosen from.
   function automatic int unsigned rom_regs(input int unsigned depth);
-    return (depth >= 256) ? 2 : 1;
+    if (depth > 512) return 3;
+    return (depth >= 64) ? 2 : 1;
+  endfunction
+
+  // Blocks of 18 kbit side by side that hold up to 16384 words: block shapes are 512 x 36, 1024 x 18,
+  // 2048 x 9, 4096 x 4, 8192 x 2, 16384 x 1.
+  function automatic int unsigned rom_blocks(input int unsigned depth, input int unsigned width);
+    if (depth <= 512) return ceil_div(width, 36);
+    if (depth <= 1024) return ceil_div(width, 18);
+    if (depth <= 2048) return ceil_div(width, 9);
+    if (depth <= 4096) return ceil_div(width, 4);
+    if (depth <= 8192) return ceil_div(width, 2);
+    return width;
+  endfunction
+
+  // Rows of a ROM of depth words: all of them up to 512, else the depth of the block shape that needs
+  // the fewest blocks with at most 8 words in a row; of equally good ones the deepest.
+  function automatic int unsigned rom_rows(input int unsigned depth, input int unsigned width);
+    int unsigned best;
+    int unsigned least;
+    int unsigned rows;
+    int unsigned blocks;
+    if (depth <= 512) return depth;
+    best = 16384;
+    least = 0;
+    for (int unsigned i = 0; i < 6; i++) begin
+      rows = 16384 >> i;
+      blocks = rom_blocks(rows, width * ceil_div(depth, rows));
+      if (ceil_div(depth, rows) <= 8 && (least == 0 || blocks < least)) begin
+        best = rows;
+        least = blocks;
+      end
+    end
+    return min_of(best, depth);
   endfunction
 
   // Cycles of the first `stages` stages of a binary search over `folds` sets of thresholds.

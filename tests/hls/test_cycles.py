@@ -18,6 +18,7 @@ from hls.cycles import (
     layer_cycles,
     output_cycles,
     rom_regs,
+    rom_rows,
     tree_levels,
 )
 from hls.ir import Accelerator, IntFormat
@@ -37,9 +38,11 @@ def _single(spec: Spec, fmt: IntFormat, elems: int, total: int) -> Accelerator:
 
 @pytest.mark.verilator
 def test_widths_are_those_of_the_package(tmp_path: Path) -> None:
-    sizes = [*range(1, 70), 255, 256, 257, 1023, 1500]
+    sizes = [*range(1, 70), 255, 256, 257, 511, 512, 513, 1023, 1500]
     checks = [f"phy_pkg::tree_levels({n}) != {tree_levels(n)}" for n in sizes]
     checks += [f"phy_pkg::rom_regs({n}) != {rom_regs(n)}" for n in sizes]
+    shapes = [(n, w) for n in (64, 512, 513, 1500, 3000, 9000, 40000) for w in (1, 9, 20, 240)]
+    checks += [f"phy_pkg::rom_rows({n}, {w}) != {rom_rows(n, w)}" for n, w in shapes]
     checks += [f"phy_pkg::idx_bits({n}) != {max(1, (n - 1).bit_length())}" for n in sizes]
     checks += [f"phy_pkg::byte_bits({n}) != {-(-n // 8) * 8}" for n in sizes]
     checks.append(
@@ -73,7 +76,7 @@ def test_mvau_cycles_of_a_hidden_layer() -> None:
     acc = _single(mvau((300, 300), 4, 15, U4, S4), U4, 15, 300)
     cycles = layer_cycles(acc.layers[0])
     assert cycles.ii == 75 * 20
-    assert cycles.pipeline_latency == 4 + 2 + 2
+    assert cycles.pipeline_latency == 4 + 3 + 2
     assert cycles.first_output == 19 + cycles.pipeline_latency
     assert cycles.last_output == 19 + 74 * 20 + cycles.pipeline_latency
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rtl_chains import Spec, chain, dwc, mvau, requant, sparse, thresholding
 
 from hls.ir import IntFormat, Layer
-from hls.memfiles import compress, hex_words, memory_files
+from hls.memfiles import compress, hex_words, memory_files, rom_text
 from models.errors import CompileError
 
 U4, S4, S8 = IntFormat(4, signed=False), IntFormat(4, signed=True), IntFormat(8, signed=True)
@@ -41,6 +41,16 @@ def test_hex_words_is_the_obvious_packing(bits: int, fields: int, count: int, se
     text = hex_words(values, bits)
     assert _words(text) == expected
     assert {len(line) for line in text.splitlines()} == {-(-bits * fields // 4)}
+
+
+def test_deep_memories_have_several_words_in_a_row() -> None:
+    values = np.arange(1500)[:, None] % 251
+    rows = _words(rom_text(values, 24))
+    assert len(rows) == 512
+    assert _words(rom_text(values[:512], 24)) == [value % 251 for value in range(512)]
+    for word in range(1536):
+        expected = word % 251 if word < 1500 else 0
+        assert rows[word % 512] >> (24 * (word // 512)) & 0xFFFFFF == expected
 
 
 def test_dense_weights_follow_the_folding() -> None:

@@ -29,7 +29,7 @@ BAD = {
     "phy_dwc": [("-GOutElems=3", r"one of InElems \(4\), OutElems \(3\) must divide")],
     "phy_fifo": [("-GDepth=0", r"Depth \(0\) must be at least 1")],
     "phy_outbuf": [("-GDepth=1", r"Depth \(1\) must be at least 2")],
-    "phy_rom": [("-GRegs=3", r"Regs \(3\) must be 1 or 2")],
+    "phy_rom": [("-GRegs=4", r"Regs \(4\) must be 1 to 3")],
 }
 
 
@@ -155,7 +155,11 @@ def test_memories_and_multipliers_are_inferred(tmp_path: Path) -> None:
     ecp5, xc7 = "synth_ecp5 -top {0}", "synth_xilinx -family xc7 -top {0} -noiopad"
     cases = {
         "rom 32": ("phy_rom", ["-GWidth=32", "-GDepth=32", '-GFile="rom32.dat"'], ecp5),
-        "rom 1024": ("phy_rom", ["-GWidth=32", "-GDepth=1024", '-GFile="rom1024.dat"'], ecp5),
+        "rom 1024": (
+            "phy_rom",
+            ["-GWidth=32", "-GDepth=1024", "-GRegs=3", '-GFile="rom1024.dat"'],
+            ecp5,
+        ),
         "fifo 16": ("phy_fifo", ["-GDepth=16", "-GWidth=16"], ecp5),
         "fifo 500": ("phy_fifo", ["-GDepth=500", "-GWidth=16"], ecp5),
         "issue": ("phy_issue", ["-GBeats=20", "-GFolds=5", "-GWidth=60"], ecp5),
