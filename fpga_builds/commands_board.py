@@ -53,7 +53,7 @@ def board(
     ] = None,
     patience: Annotated[
         float | None,
-        typer.Option("--patience", min=0.1, help="Longest silence [s].", show_default="2"),
+        typer.Option("--patience", min=0.1, help="Longest silence in seconds.", show_default="2"),
     ] = None,
     json_output: Json = False,
     quiet: Quiet = False,
@@ -159,11 +159,12 @@ def show_speed(console: Any, clock_hz: int, interval: float | None, latency: int
 
 def show_ber(console: Any, body: dict[str, Any]) -> None:
     """BER on a board, for people."""
-    from fpga_builds.views import ber_table
-
-    if body["points"]:
-        title = f"{body['build']} on {body['board']}: bit error rate"
-        console.print(ber_table(title, {"rtl": body["points"]}))
+    for point in body["points"]:
+        low, high = point["ci95"]
+        console.print(
+            f"{point['snr_db']:>4g} dB     BER {point['ber']:.3e} ({low:.2e} to {high:.2e}), "
+            f"{point['errors']:,} errors in {point['bits']:,} bits"
+        )
     equal = "every bit equals" if not body["mismatches"] else "[red]bits differ from[/red]"
     console.print(f"frames      {body['frames']:,} on the board, {equal} the QONNX execution")
     show_speed(console, body["clock_hz"], body["ii_cycles"], body["latency_cycles"])

@@ -7,6 +7,7 @@ arrived broken is answered by sending the request again, a bounded number of tim
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import asdict, dataclass
 from typing import Protocol
@@ -93,7 +94,8 @@ def open_port(name: str, baud: int = DEFAULT_BAUD) -> Port:
             name, baud, timeout=POLL_S, write_timeout=SLOW_PATIENCE_S, exclusive=True
         )
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else str(error)
         raise ConfigError(f"port {name}: cannot be opened ({reason})", hint=_port_hint()) from error
     return port
 

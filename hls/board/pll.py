@@ -4,8 +4,9 @@
     f_pfd = f_in / CLKI_DIV,  f_vco = f_pfd * CLKFB_DIV * CLKOP_DIV  (feedback from CLKOP),
     f_CLKOP = f_vco / CLKOP_DIV,  f_CLKOS = f_vco / CLKOS_DIV
 
-The clock is CLKOP where its frequency is a multiple of a permitted f_pfd, else CLKOS. Limits are
-those of the ECP5 family data sheet's table of the PLL's timing (FPGA-DS-02012).
+The clock is CLKOP where its frequency is a multiple of a permitted f_pfd, else CLKOS. The limits
+are those that open projects take from the ECP5 data sheet (LiteX, Project Trellis); where they
+differ (f_pfd from 10 or from 3.125 MHz, CLKFB_DIV to 80 or to 128) the narrower ones.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A whole board, clock by clock: the design sees its pins and nothing else. Compiled beside the
-// generated C++ of a board top (prefix Vphy) into a shared library; hls/sim/board_native.py calls the
-// functions at the end of this file through ctypes.
+// generated C++ of a board top (prefix Vphy) into a shared library; hls/sim/board_native.py
+// calls the functions at the end of this file through ctypes.
 //
-// clk_i runs at the rate of the PLL's output (the simulation model of the PLL passes it through). The host's
-// side of the serial line is a UART of its own: it drives uart_rx_i and samples uart_tx_o in every cycle,
-// bit by bit, with its own bit length in cycles, which need not be a whole number nor quite that of
-// the board. Bytes come from and go to a file descriptor (the master side of a pseudo-terminal) or two
-// queues.
+// clk_i runs at the rate of the PLL's output (the simulation model of the PLL passes it
+// through). The host's side of the serial line is a UART of its own: it drives uart_rx_i and
+// samples uart_tx_o in every cycle, bit by bit, with its own bit length in cycles, which need
+// not be a whole number nor quite that of the board. Bytes come from and go to a file descriptor
+// (the master side of a pseudo-terminal) or two queues.
 
 #include <cerrno>
 #include <cstdint>
@@ -234,7 +234,7 @@ PHY_API void board_reset(void* handle, int pressed) {
 #endif
 }
 
-// Cycles run, cycles since the lines were last busy, bytes that wait to be sent, bad stop bits, lights.
+// Cycles run, cycles since the lines were busy, bytes that wait to be sent, bad stop bits, lights.
 PHY_API void board_state(void* handle, int64_t* state) {
     const Sim& sim = *static_cast<Sim*>(handle);
     state[0] = sim.cycle;

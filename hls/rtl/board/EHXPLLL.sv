@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Declaration of the PLL of Lattice ECP5 devices, for synthesis; the cell itself is the device's. Only the
-// ports and parameters that a board top connects. hls/sim/cells_board has a model for simulation.
+// Declaration of the PLL of Lattice ECP5 devices, for synthesis; the cell itself is the
+// device's. Only the ports and parameters that a board top connects. hls/sim/cells_board has a
+// model for simulation.
 `default_nettype none
 /* verilator lint_off UNUSEDPARAM */  // the inside of the cell is not here
 /* verilator lint_off UNUSEDSIGNAL */

@@ -2,12 +2,14 @@
 //
 // All of a board but PLL, pins and accelerator: serial line, packets, self-test, status, lights.
 //
-// After reset the self-test runs GoldenFrames * Repeats frames through the accelerator and compares them;
-// then requests are carried out one after the other (docs/board.md). A packet that comes while one is
-// being worked on is answered with BUSY. acc_rst_no resets the accelerator before every batch.
-// m_axis feeds the accelerator and s_axis takes its results, one beat per cycle in the self-test; frames
-// from the line are fed from a buffer of InBuffer bytes, so that several are under way at a time, and if the
-// line cannot take the results fast enough the accelerator waits. Reset: control and counters.
+// After reset the self-test runs GoldenFrames * Repeats frames through the accelerator and
+// compares them; then requests are carried out one after the other (docs/board.md). A packet
+// that comes while one is being worked on is answered with BUSY. acc_rst_no resets the
+// accelerator before every batch.
+// m_axis feeds the accelerator and s_axis takes its results, one beat per cycle in the
+// self-test; frames from the line are fed from a buffer of InBuffer bytes, so that several are
+// under way at a time, and if the line cannot take the results fast enough the accelerator
+// waits. Reset: control and counters.
 `default_nettype none
 module phy_board
   import phy_board_pkg::*;

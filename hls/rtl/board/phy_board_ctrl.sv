@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Carries out one request after the other: the self-test after reset, then whatever packet reception hands
-// over. Each request gets exactly one reply.
+// Carries out one request after the other: the self-test after reset, then whatever packet
+// reception hands over. Each request gets exactly one reply.
 //
-// A batch of frames begins ClearCycles cycles (a power of two) late, in whose first half clear_o is high; test_o says whether it is the self-test,
-// else feed_o is high until the batch is over. done_i: the batch is through; late_i: nothing moves any more.
-// A reply is a header (tx_*), then bytes of results and words of the report; results that a stuck
-// accelerator owes are sent as 0. release_o: the input buffer may be filled again. Reset: all control.
+// Before a batch of frames there are ClearCycles cycles (a power of two) of preparation, in whose
+// first half clear_o is high. test_o: the batch is the self-test; else feed_o is high until it is
+// over. done_i: the batch is through; late_i: nothing moves any more.
+// A reply is a header (tx_*), then bytes of results and words of the report; results that a
+// stuck accelerator owes are sent as 0. release_o: the input buffer may be filled again. Reset:
+// all control.
 `default_nettype none
 module phy_board_ctrl
   import phy_board_pkg::*;
@@ -82,13 +84,15 @@ module phy_board_ctrl
   logic              again_q;
   logic              frames_q;
   logic              take;
+  logic              early;     // first half of CLEAR
   logic [IndexW-1:0] words;
 
   assign empty           = request_q.length == '0;
+  assign early           = clear_q[ClearW-1:ClearW-2] == '0;
   assign take            = payload_valid_o && payload_ready_i;
   assign padding         = late_i && !result_valid_i;
   assign request_ready_o = state_q == IDLE;
-  assign clear_o         = state_q == BOOT || (state_q == CLEAR && clear_q[ClearW-1:ClearW-2] == '0);
+  assign clear_o         = state_q == BOOT || (state_q == CLEAR && early);
   assign test_o          = test_q;
   assign running_o       = test_q && state_q inside {BOOT, CLEAR, TEST};
   assign feed_o          = !test_q && state_q inside {HEAD, RESULTS, WAIT_DONE};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Words of the serial protocol, shared by all board modules; fpga_builds/board/protocol.py has the same
-// in Python and tests/hls/rtl/board hold both to each other. docs/board.md describes the packets.
+// Words of the serial protocol, shared by all board modules; fpga_builds/board/protocol.py has
+// the same in Python and tests/hls/rtl/board hold both to each other. docs/board.md describes
+// the packets.
 `default_nettype none
 package phy_board_pkg;
   typedef enum logic [7:0] {SYNC_FIRST = 8'hA5, SYNC_SECOND = 8'h5A} sync_e;

@@ -2,9 +2,10 @@
 //
 // Compares two streams of frames beat by beat and counts the frames that differ.
 //
-// A beat of each side is taken in a cycle in which both are valid (ready depends on the other side's
-// valid), so neither loses time if both have a beat in every cycle. frames_o, mismatches_o and first_o (the
-// number of the first frame that differs, all ones while there is none) follow 4 cycles later.
+// A beat of each side is taken in a cycle in which both are valid (ready depends on the other
+// side's valid), so neither loses time if both have a beat in every cycle. frames_o,
+// mismatches_o and first_o (the number of the first frame that differs, all ones while there is
+// none) follow 4 cycles later.
 // II: 1 cycle per beat. Reset: counters.
 `default_nettype none
 module phy_compare #(

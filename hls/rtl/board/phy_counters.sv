@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Count counters of 16 bits, one per bit of strobe_i, that stop at 65535; counts_o has number 0 lowest.
+// Count counters of 16 bits, one per bit of strobe_i, that stop at 65535; counts_o has number 0
+// lowest.
 // Latency: 1 cycle. Reset: all.
 `default_nettype none
 module phy_counters #(

@@ -2,11 +2,13 @@
 //
 // Frames from the serial line to the accelerator and back, byte by byte.
 //
-// In: byte_valid_i adds a byte to a buffer of InBuffer bytes (begin_i empties it); the sender makes sure
-// that it does not overflow. frames_o counts the whole frames in it, whole_o says that there is no part of a
-// frame besides them and at least one, reply_o how many bytes they give. Once feed_i is high the buffer
-// streams to the accelerator, InBytes cycles per beat, several frames behind one another.
-// Out: results go through a buffer of OutBuffer bytes to `reply`; if it is full, the accelerator waits.
+// In: byte_valid_i adds a byte to a buffer of InBuffer bytes (begin_i empties it); the sender
+// makes sure that it does not overflow. frames_o counts the whole frames in it, whole_o says
+// that there is no part of a frame besides them and at least one, reply_o how many bytes they
+// give. Once feed_i is high the buffer streams to the accelerator, InBytes cycles per beat,
+// several frames behind one another.
+// Out: results go through a buffer of OutBuffer bytes to `reply`; if it is full, the accelerator
+// waits.
 // clear_i empties all but the input buffer. Reset: control only.
 `default_nettype none
 module phy_frames #(

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Stream of beats from a ROM in block RAM: words 0 to Words - 1, and that Repeats times; then it ends.
+// Stream of beats from a ROM in block RAM: words 0 to Words - 1, and that Repeats times; then it
+// ends.
 // It begins anew at each reset, which is how the self-test starts it.
 //
-// II: 1 cycle. Latency: 4 cycles from reset to the first beat. m_axis_tready reaches only the registers of
-// phy_outbuf. File: $readmemh text, one word per line, word 0 first. Reset: control only.
+// II: 1 cycle. Latency: 4 cycles from reset to the first beat. m_axis_tready reaches only the
+// registers of phy_outbuf. File: $readmemh text, one word per line, word 0 first. Reset: control
+// only.
 `default_nettype none
 module phy_golden #(
   parameter int unsigned Width   = 8,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The lights: 0 heartbeat (about once a second), 1 out of reset (the PLL has locked), 2 self-test runs,
-// 3 it passed, 4 it failed, 5 and 6 bytes from and to the host (each shown for 2^StretchBits cycles), 7 a
-// packet was lost or wrong since reset.
+// The lights: 0 heartbeat (about once a second), 1 out of reset (the PLL has locked), 2
+// self-test runs, 3 it passed, 4 it failed, 5 and 6 bytes from and to the host (each shown for
+// 2^StretchBits cycles), 7 a packet was lost or wrong since reset.
 //
 // Latency: 1 cycle, 3 for lights 5 and 6. Reset: all.
 `default_nettype none

@@ -2,11 +2,12 @@
 //
 // Measures a batch of frames at the borders of an accelerator. A batch begins with a reset.
 //
-// in_fire_i, out_fire_i: a beat moved. frames_i: frames of the batch, constant while it runs. Cycles count
-// from the first beat in: latency_o to the last beat out of the first frame, cycles_o to the last beat out
-// of the last one. In the last steady_cycles_o of them the last frames_i - floor(frames_i / 2) frames came out; their
-// quotient is the interval of a full accelerator. done_o rises when the
-// last beat is out. late_o rises for good if nothing moves for WatchdogCycles before that.
+// in_fire_i, out_fire_i: a beat moved. frames_i: frames of the batch, constant while it runs.
+// Cycles count from the first beat in: latency_o to the last beat out of the first frame,
+// cycles_o to the last beat out of the last one. In the last steady_cycles_o of them the last
+// frames_i - floor(frames_i / 2) frames came out; their quotient is the interval of a full
+// accelerator. done_o rises when the last beat is out. late_o rises for good if nothing moves
+// for WatchdogCycles before that.
 // Latency: 4 cycles. Reset: all.
 `default_nettype none
 module phy_meter #(
@@ -35,7 +36,7 @@ module phy_meter #(
   logic [BeatW-1:0] beat_q;
   logic             frame_end;
   logic [15:0]      number_q;  // of the frame that comes out, from 1 on
-  logic             first_q;   // in the cycle before a first frame, a middle one, the last one came out
+  logic             first_q;   // a cycle ago the first, the middle, the last frame came out
   logic             half_q;
   logic             last_q;
   logic             done_q;

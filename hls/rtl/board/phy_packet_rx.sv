@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Packets out of a stream of bytes: SYNC_FIRST SYNC_SECOND kind seq length[2] payload[length] crc[4],
-// numbers lowest byte first. The CRC-32 covers kind to payload. Bytes outside of packets are ignored.
+// Packets out of a stream of bytes: SYNC_FIRST SYNC_SECOND kind seq length[2] payload[length]
+// crc[4], numbers lowest byte first. The CRC-32 covers kind to payload. Bytes outside of packets
+// are ignored.
 //
-// begin_o is high for one cycle when the header of a packet is complete that may be kept (free_i); its
-// payload follows, one payload_valid_o per byte, nothing holds it back. request_valid_o is high for one
-// cycle when a packet ends, with its header and error: none, CRC, LENGTH (more than MaxPayload), TIMEOUT
-// (TimeoutCycles without a byte), FRAMING (a byte without stop bit), BUSY (complete and right, but it was
-// not kept). After an error the search for SYNC_FIRST begins with the next byte. Only what ended without
-// error may be believed. idle_o: no packet is under way.
-// Bytes come at least 4 cycles apart, as a serial line has it. Latency: 1 cycle from a byte to payload_o, 3
-// from the last byte to request_o. Reset: control only.
+// begin_o is high for one cycle when the header of a packet is complete that may be kept
+// (free_i); its payload follows, one payload_valid_o per byte, nothing holds it back.
+// request_valid_o is high for one cycle when a packet ends, with its header and error: none,
+// CRC, LENGTH (more than MaxPayload), TIMEOUT (TimeoutCycles without a byte), FRAMING (a byte
+// without stop bit), BUSY (complete and right, but it was not kept). After an error the search
+// for SYNC_FIRST begins with the next byte. Only what ended without error may be believed.
+// idle_o: no packet is under way.
+// Bytes come at least 4 cycles apart, as a serial line has it. Latency: 1 cycle from a byte to
+// payload_o, 3 from the last byte to request_o. Reset: control only.
 `default_nettype none
 module phy_packet_rx
   import phy_board_pkg::*;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A packet as bytes: SYNC_FIRST SYNC_SECOND kind seq length[2] payload[length] crc[4], numbers lowest byte
-// first, CRC-32 of kind to payload.
+// A packet as bytes: SYNC_FIRST SYNC_SECOND kind seq length[2] payload[length] crc[4], numbers
+// lowest byte first, CRC-32 of kind to payload.
 //
-// start_i (one cycle; at first or after done_o) takes kind, seq and length; then length_i bytes are taken from
-// the payload stream. done_o is high for one cycle when the last byte of the CRC is on its way out.
-// II: 1 cycle per byte, and one before the CRC. Bytes come out of a register: valid_o waits for nothing, and
-// payload_ready_o follows ready_i. Reset: control only.
+// start_i (one cycle; at first or after done_o) takes kind, seq and length; then length_i bytes
+// are taken from the payload stream. done_o is high for one cycle when the last byte of the CRC
+// is on its way out.
+// II: 1 cycle per byte, and one before the CRC. Bytes come out of a register: valid_o waits for
+// nothing, and payload_ready_o follows ready_i. Reset: control only.
 `default_nettype none
 module phy_packet_tx
   import phy_board_pkg::*;

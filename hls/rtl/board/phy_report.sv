@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bytes of some of the 32-bit words that words_i holds: count_i words from number first_i on, lowest byte
-// first. start_i is taken while busy is low.
+// Bytes of some of the 32-bit words that words_i holds: count_i words from number first_i on,
+// lowest byte first. start_i is taken while busy is low.
 //
 // II: 6 cycles per word of 4 bytes. valid_o does not wait for ready_i. Reset: control only.
 `default_nettype none

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reset of the clock domain behind a PLL: rst_no is low until locked_i has been high and request_i low for
-// HoldCycles cycles without a break. Both may change at any time (two synchronizing registers).
+// Reset of the clock domain behind a PLL: rst_no is low until locked_i has been high and
+// request_i low for HoldCycles cycles without a break. Both may change at any time (two
+// synchronizing registers).
 //
-// The registers come up as 0 in an FPGA, so the design starts in reset; in any case it is reset as soon as
-// locked_i is low for three cycles of clk_i. Latency: a fall of locked_i shows after 3 to 4 cycles.
+// The registers come up as 0 in an FPGA, so the design starts in reset; in any case it is reset
+// as soon as locked_i is low for three cycles of clk_i. Latency: a fall of locked_i shows after
+// 3 to 4 cycles.
 `default_nettype none
 module phy_reset #(
   parameter int unsigned HoldCycles = 256

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Golden frames out of ROMs, as fast as the accelerator takes them, and their comparison with what comes
-// out. It runs once after each reset, GoldenFrames * Repeats frames.
+// Golden frames out of ROMs, as fast as the accelerator takes them, and their comparison with
+// what comes out. It runs once after each reset, GoldenFrames * Repeats frames.
 //
-// m_axis feeds the accelerator, s_axis takes its results. done_o rises when all frames are compared.
+// m_axis feeds the accelerator, s_axis takes its results. done_o rises when all frames are
+// compared.
 // II: 1 cycle per beat at either side. Reset: control and counters.
 `default_nettype none
 module phy_selftest #(

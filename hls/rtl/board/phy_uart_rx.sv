@@ -2,12 +2,12 @@
 //
 // Asynchronous serial receiver: 8 data bits, no parity, 1 stop bit, lowest bit first.
 //
-// The line passes two synchronizing registers and a majority of three samples. A phase register of 20
-// bits advances by Baud / ClkHz of a bit per cycle, so any ratio of 16 or more is met to 0.01 %; bits
-// are taken in their middle. A sender that is off by 2 % is received.
-// data_o holds a byte for the one cycle in which valid_o is high, 9.5 bits after its start; nothing
-// holds the line back. error_o is high for one cycle if the stop bit is not there; reception goes on
-// once the line has been idle. Reset: control only.
+// The line passes two synchronizing registers and a majority of three samples. A phase register
+// of 20 bits advances by Baud / ClkHz of a bit per cycle, so any ratio of 16 or more is met to
+// 0.01 %; bits are taken in their middle. A sender that is off by 2 % is received.
+// data_o holds a byte for the one cycle in which valid_o is high, 9.5 bits after its start;
+// nothing holds the line back. error_o is high for one cycle if the stop bit is not there;
+// reception goes on once the line has been idle. Reset: control only.
 `default_nettype none
 module phy_uart_rx #(
   parameter int unsigned ClkHz = 100_000_000,

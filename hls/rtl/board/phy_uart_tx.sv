@@ -2,10 +2,10 @@
 //
 // Asynchronous serial sender: 8 data bits, no parity, 1 stop bit, lowest bit first.
 //
-// A byte is taken in a cycle with valid_i and ready_o; ready_o depends on registers only and is low for
-// the 10 bits of a byte. A phase register of 20 bits advances by Baud / ClkHz of a bit per cycle: each
-// edge is within one cycle of its place, the mean rate within 0.01 %. tx_o comes from a register and
-// rests high. Reset: control and line.
+// A byte is taken in a cycle with valid_i and ready_o; ready_o depends on registers only and is
+// low for the 10 bits of a byte. A phase register of 20 bits advances by Baud / ClkHz of a bit
+// per cycle: each edge is within one cycle of its place, the mean rate within 0.01 %. tx_o comes
+// from a register and rests high. Reset: control and line.
 `default_nettype none
 module phy_uart_tx #(
   parameter int unsigned ClkHz = 100_000_000,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The PLL of Lattice ECP5 devices, as much of it as a simulated board needs: its outputs are its input, and
-// LOCK rises after LockCycles cycles. The harness clocks the board at the PLL's output frequency, so that one
-// cycle of clk_i is one cycle of the design.
+// The PLL of Lattice ECP5 devices, as much of it as a simulated board needs: its outputs are its
+// input, and LOCK rises after LockCycles cycles. The harness clocks the board at the PLL's
+// output frequency, so that one cycle of clk_i is one cycle of the design.
 `default_nettype none
 /* verilator lint_off UNUSEDPARAM */  // what the settings mean is left out
 module EHXPLLL #(
@@ -53,8 +53,8 @@ module EHXPLLL #(
     $error("EHXPLLL: dividers must be at least 1");
   end
   logic unused;
-  assign unused = &{1'b0, CLKFB, RST, STDBY, PHASESEL1, PHASESEL0, PHASEDIR, PHASESTEP, PHASELOADREG,
-                    PLLWAKESYNC, ENCLKOP, ENCLKOS};
+  assign unused = &{1'b0, CLKFB, RST, STDBY, PHASESEL1, PHASESEL0, PHASEDIR, PHASESTEP,
+                    PHASELOADREG, PLLWAKESYNC, ENCLKOP, ENCLKOS};
 endmodule
 /* verilator lint_on UNUSEDPARAM */
 `default_nettype wire

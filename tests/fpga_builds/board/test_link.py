@@ -147,6 +147,7 @@ def test_a_port_that_goes_away() -> None:
 def test_no_such_port_and_no_pyserial(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="/dev/nowhere: cannot be opened") as caught:
         open_port("/dev/nowhere")
+    assert "No such file" in caught.value.message
     assert "serial ports here" in caught.value.hint
     monkeypatch.setitem(__import__("sys").modules, "serial", None)
     with pytest.raises(ToolMissingError, match="pyserial not found") as missing:

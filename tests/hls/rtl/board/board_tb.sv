@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The modules of a board side by side, for cocotb_board.py. Ports are prefixed by the module's name.
+// The modules of a board side by side, for cocotb_board.py. Ports are prefixed by the module's
+// name.
 `default_nettype none
 module board_tb
   import phy_board_pkg::*;
@@ -148,7 +149,8 @@ module board_tb
     .latency_o(met_latency_o), .steady_cycles_o(met_steady_o)
   );
   phy_frames #(
-    .InBeats(2), .InBytes(3), .OutBeats(1), .OutBytes(2), .InBuffer(128), .OutBuffer(80), .Trailer(8)
+    .InBeats(2), .InBytes(3), .OutBeats(1), .OutBytes(2), .InBuffer(128), .OutBuffer(80),
+    .Trailer(8)
   ) u_frames (
     .clk_i(clk_i), .rst_ni(rst_ni), .begin_i(fr_begin_i), .byte_i(fr_byte_i),
     .byte_valid_i(fr_byte_valid_i), .frames_o(fr_frames_o), .whole_o(fr_whole_o),
