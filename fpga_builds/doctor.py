@@ -76,6 +76,7 @@ def examine() -> list[Finding]:
     findings += [_package(name, required, use) for name, required, use in PACKAGES]
     findings += [_program(*row) for row in PROGRAMS]
     findings += [_vendor(*row) for row in VENDOR]
+    findings.append(_loader())
     findings.append(_disk())
     return findings
 
@@ -126,6 +127,17 @@ def _vendor(name: str, variable: str, use: str) -> Finding:
         use,
         hint,
     )
+
+
+def _loader() -> Finding:
+    from fpga_builds.board.program import HINT, PROGRAM, find_loader
+
+    use = "programs open boards over USB"
+    try:
+        path = str(find_loader())
+    except ToolMissingError:
+        return Finding(PROGRAM, False, "", False, "", use, f"optional: {HINT}")
+    return Finding(PROGRAM, True, program_version(path), False, path, use)
 
 
 def _disk() -> Finding:
