@@ -55,6 +55,11 @@ def _shapes(
             index_bits = max(1, (p["Block"] - 1).bit_length())
             bits = p["Pe"] * (p["Simd"] // p["Block"] * p["Nnz"]) * (p["WeightBits"] + index_bits)
         return {names["WeightFile"]: (words, bits)}
+    if kind == "board":
+        return {
+            names["InFile"]: (p["GoldenFrames"] * p["InBeats"], 8 * p["InBytes"]),
+            names["OutFile"]: (p["GoldenFrames"] * p["OutBeats"], 8 * p["OutBytes"]),
+        }
     words = p["Channels"] // p["Pe"]
     if kind == "requant":
         return {names["ParamFile"]: (words, p["Pe"] * (p["MulBits"] + p["AddBits"]))}
