@@ -296,6 +296,37 @@ def run(
 
 
 @app.command()
+def bitstream(
+    build: Build,
+    board: Annotated[str, typer.Option("--board", help="ulx3s, ecpix5, Pynq-Z2, ZCU104, U250 ...")],
+    out: Out = None,
+    json_output: Json = False,
+    jobs: Jobs = DEFAULT_JOBS,
+    seed: Seed = None,
+    quiet: Quiet = False,
+    checkpoint: Checkpoint = None,
+    clock_mhz: Annotated[
+        float | None,
+        typer.Option("--clock-mhz", min=1, help="Clock of an open board's accelerator [MHz]."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Placements to try for the clock.")
+    ] = None,
+) -> Outcome:
+    """Make a bitstream with a self-test: open tools for ECP5 boards, FINN and Vivado for AMD's.
+
+    Exit code 1 if the clock is missed or the self-test fails, 3 if a tool is missing.
+    """
+    from fpga_builds.commands_bitstream import bitstream_of, show_bitstream
+
+    config = configure(build, seed=seed, checkpoint=checkpoint)
+    config = config.updated("bitstream", clock_mhz=clock_mhz, seeds=seeds)
+    job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
+    body, after = bitstream_of(job, board)
+    return Outcome(body, lambda console: show_bitstream(console, body), after=after)
+
+
+@app.command()
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="Build, folder or report.json.")],
     b: Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")],

@@ -66,7 +66,7 @@ def rom_regs(depth: int) -> int:
 
 
 def rom_blocks(depth: int, width: int) -> int:
-    """Blocks of 18 kbit side by side that hold ``depth`` words (at most 16384) of ``width`` bits."""
+    """Blocks of 18 kbit side by side that hold ``depth`` <= 16384 words of ``width`` bits."""
     for rows, bits in ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2)):
         if depth <= rows:
             return -(-width // bits)

