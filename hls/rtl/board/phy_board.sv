@@ -118,7 +118,7 @@ module phy_board
   phy_fifo #(
     .Depth(4),
     .Width($bits(request_t))
-  ) u_requests (
+  ) u_board_requests (
     .ap_clk(clk_i),
     .ap_rst_n(rst_ni),
     .s_axis_tdata(pkt_request),

@@ -89,7 +89,7 @@ module phy_frames #(
   phy_fifo #(
     .Depth(InBuffer),
     .Width(8)
-  ) u_in (
+  ) u_board_in (
     .ap_clk(clk_i),
     .ap_rst_n(in_rst_nq),
     .s_axis_tdata(byte_i),
@@ -104,7 +104,7 @@ module phy_frames #(
     .InElems(1),
     .OutElems(InBytes),
     .ElemBits(8)
-  ) u_wide (
+  ) u_board_wide (
     .ap_clk(clk_i),
     .ap_rst_n(out_rst_nq),
     .s_axis_tdata(in_tdata),
@@ -126,7 +126,7 @@ module phy_frames #(
     .InElems(OutBytes),
     .OutElems(1),
     .ElemBits(8)
-  ) u_narrow (
+  ) u_board_narrow (
     .ap_clk(clk_i),
     .ap_rst_n(out_rst_nq),
     .s_axis_tdata(s_axis_tdata),
@@ -140,7 +140,7 @@ module phy_frames #(
   phy_fifo #(
     .Depth(OutBuffer),
     .Width(8)
-  ) u_out (
+  ) u_board_out (
     .ap_clk(clk_i),
     .ap_rst_n(out_rst_nq),
     .s_axis_tdata(byte_tdata),

@@ -137,7 +137,12 @@ def test_synthesis_for_ecp5(packages: list[BoardPackage], tmp_path: Path) -> Non
     module = json.loads(netlist.read_text())["modules"][package.top_name]
     cells = module["cells"]
     ram = [name for name, cell in cells.items() if cell["type"] == "DP16KD"]
-    memories = ("selftest.u_inputs", "selftest.u_outputs", "frames.u_in", "frames.u_out")
+    memories = (
+        "selftest.u_inputs",
+        "selftest.u_outputs",
+        "frames.u_board_in",
+        "frames.u_board_out",
+    )
     for memory in memories:
         assert any(memory in name for name in ram), (memory, ram)
     plls = [cell for cell in cells.values() if cell["type"] == "EHXPLLL"]
