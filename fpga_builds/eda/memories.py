@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from hls.cycles import rom_rows
 from models.errors import CheckError, CompileError
 
 HINT = "the file was cut short or changed after it was written; run `phyfold compile` again"
@@ -54,7 +55,7 @@ def _shapes(
         if kind == "mvau_sparse":
             index_bits = max(1, (p["Block"] - 1).bit_length())
             bits = p["Pe"] * (p["Simd"] // p["Block"] * p["Nnz"]) * (p["WeightBits"] + index_bits)
-        return {names["WeightFile"]: (words, bits)}
+        return {names["WeightFile"]: _rows(words, bits)}
     if kind == "board":
         return {
             names["InFile"]: (p["GoldenFrames"] * p["InBeats"], 8 * p["InBytes"]),
@@ -62,11 +63,11 @@ def _shapes(
         }
     words = p["Channels"] // p["Pe"]
     if kind == "requant":
-        return {names["ParamFile"]: (words, p["Pe"] * (p["MulBits"] + p["AddBits"]))}
+        return {names["ParamFile"]: _rows(words, p["Pe"] * (p["MulBits"] + p["AddBits"]))}
     if kind == "thresholding":
         bits = p["InBits"] + (1 if p["InSigned"] else 2)
         return {
-            f"{names['ThresholdFile']}_s{stage:02}_p{lane:04}.dat": (words << stage, bits)
+            f"{names['ThresholdFile']}_s{stage:02}_p{lane:04}.dat": _rows(words << stage, bits)
             for stage in range(p["Steps"].bit_length())
             for lane in range(p["Pe"])
         }
@@ -74,6 +75,12 @@ def _shapes(
         f"phy_{kind}: shape of its memory files unknown",
         hint="add it to fpga_builds/eda/memories.py",
     )
+
+
+def _rows(words: int, bits: int) -> tuple[int, int]:
+    """(lines, bits per line) of a ROM: deep ones have several words in a row, see phy_rom.sv."""
+    rows = rom_rows(words, bits)
+    return rows, bits * -(-words // rows)
 
 
 def _check_file(path: Path, shape: tuple[int, int] | None) -> None:

@@ -44,22 +44,25 @@ module phy_issue #(
   logic [FoldW-1:0] fold_q;
   logic             half_q;    // which half of the buffer is being read
   logic [StepW-1:0] step_q;
+  // What decides about a step is kept in a register of its own, so that issue_o, which enables wide
+  // registers, is one small gate behind registers.
+  logic             first_q;       // beat_q is the first of a fold
+  logic             last_q;        // beat_q is the last of a fold
+  logic             fold_first_q;  // fold_q is the first of a frame
+  logic             fold_last_q;   // fold_q is the last of a frame
+  logic             some_q;        // unread_q is not 0
   logic             take;
-  logic             fold_first;
-  logic             fold_last;
   logic             free;
   logic             fetch;
 
-  assign first_o    = beat_q == '0;
-  assign last_o     = beat_q == BeatW'(Beats - 1);
-  assign fold_first = fold_q == '0;
-  assign fold_last  = fold_q == FoldW'(Folds - 1);
-  assign issue_o    = (!fold_first || unread_q != '0) && (!last_o || credit_i);
-  assign step_o     = step_q;
-  assign ready_o    = held_q != CntW'(Words);
-  assign take       = valid_i && ready_o;
-  assign free       = issue_o && fold_last;
-  assign fetch      = issue_o && fold_first;
+  assign first_o = first_q;
+  assign last_o  = last_q;
+  assign issue_o = (!fold_first_q || some_q) && (!last_q || credit_i);
+  assign step_o  = step_q;
+  assign ready_o = held_q != CntW'(Words);
+  assign take    = valid_i && ready_o;
+  assign free    = issue_o && fold_last_q;
+  assign fetch   = issue_o && fold_first_q;
 
   logic [CntW-1:0] held_d;
   logic [CntW-1:0] unread_d;
@@ -74,28 +77,38 @@ module phy_issue #(
 
   always_ff @(posedge ap_clk) begin
     if (!ap_rst_n) begin
-      wr_q     <= '0;
-      rd_q     <= '0;
-      held_q   <= '0;
-      unread_q <= '0;
-      beat_q   <= '0;
-      fold_q   <= '0;
-      half_q   <= 1'b0;
-      step_q   <= '0;
+      wr_q         <= '0;
+      rd_q         <= '0;
+      held_q       <= '0;
+      unread_q     <= '0;
+      some_q       <= 1'b0;
+      beat_q       <= '0;
+      first_q      <= 1'b1;
+      last_q       <= Beats == 1;
+      fold_q       <= '0;
+      fold_first_q <= 1'b1;
+      fold_last_q  <= Folds == 1;
+      half_q       <= 1'b0;
+      step_q       <= '0;
     end else begin
       held_q   <= held_d;
       unread_q <= unread_d;
+      some_q   <= take || (some_q && !(fetch && unread_q == CntW'(1)));
       if (take) wr_q <= (wr_q == PtrW'(Words - 1)) ? '0 : wr_q + 1'b1;
       if (issue_o) begin
-        step_q <= (last_o && fold_last) ? '0 : step_q + 1'b1;
-        if (!last_o) begin
+        step_q  <= (last_q && fold_last_q) ? '0 : step_q + 1'b1;
+        first_q <= last_q;
+        last_q  <= (Beats == 1) || (Beats > 1 && beat_q == BeatW'(Beats - 2));
+        if (!last_q) begin
           beat_q <= beat_q + 1'b1;
           rd_q   <= rd_q + 1'b1;
         end else begin
-          beat_q <= '0;
-          rd_q   <= (half_q ^ fold_last) ? PtrW'(Beats) : '0;
-          fold_q <= fold_last ? '0 : fold_q + 1'b1;
-          half_q <= half_q ^ fold_last;
+          beat_q       <= '0;
+          rd_q         <= (half_q ^ fold_last_q) ? PtrW'(Beats) : '0;
+          fold_q       <= fold_last_q ? '0 : fold_q + 1'b1;
+          fold_first_q <= fold_last_q;
+          fold_last_q  <= (Folds == 1) || (Folds > 1 && fold_q == FoldW'(Folds - 2));
+          half_q       <= half_q ^ fold_last_q;
         end
       end
     end

@@ -31,10 +31,12 @@ module phy_outbuf #(
   logic [CntW-1:0]  count_d;
   logic [PtrW-1:0]  wr_q;
   logic [PtrW-1:0]  rd_q;
+  logic             some_q;   // credit_q is not 0
+  logic             valid_q;  // count_q is not 0
   logic             pop;
 
-  assign credit_o      = credit_q != '0;
-  assign m_axis_tvalid = count_q != '0;
+  assign credit_o      = some_q;
+  assign m_axis_tvalid = valid_q;
   assign m_axis_tdata  = mem_q[rd_q];
   assign pop           = m_axis_tvalid && m_axis_tready;
 
@@ -51,9 +53,13 @@ module phy_outbuf #(
     if (!ap_rst_n) begin
       credit_q <= CntW'(Depth);
       count_q  <= '0;
+      some_q   <= 1'b1;
+      valid_q  <= 1'b0;
       wr_q     <= '0;
       rd_q     <= '0;
     end else begin
+      some_q   <= pop || (some_q && !(take_i && credit_q == CntW'(1)));
+      valid_q  <= push_i || (valid_q && !(pop && count_q == CntW'(1)));
       credit_q <= credit_d;
       count_q  <= count_d;
       if (push_i) wr_q <= (wr_q == PtrW'(Depth - 1)) ? '0 : wr_q + 1'b1;
