@@ -40,6 +40,8 @@ TEST_FRAMES = 64
 """The self-test repeats the golden frames to at least so many: then the accelerator is full."""
 MIN_BUFFER_BYTES, MAX_BUFFER_BYTES = 4096, 32768
 MAX_PACKET_BYTES = 65535
+GOLDEN_WORDS = 16_384
+"""Depth of the deepest block RAM; beyond it the ROM would need a slow multiplexer."""
 MIN_RATIO, MAX_BAUD = 16, 3_000_000
 
 
@@ -201,6 +203,12 @@ def _memory(codes: npt.ArrayLike, stream: StreamInfo, role: str) -> str:
     if array.ndim != 2 or array.shape[1] != stream.elements:
         raise CompileError(
             f"golden {role}s of shape {array.shape}: must be [frames, {stream.elements}]"
+        )
+    most = GOLDEN_WORDS // stream.beats
+    if len(array) > most:
+        raise CompileError(
+            f"{len(array)} golden {role}s of {stream.beats} beats: their ROM has at most "
+            f"{GOLDEN_WORDS} words, which is {most} frames"
         )
     try:
         beats = pack(array, stream.fmt, stream.elems_per_beat)

@@ -98,6 +98,7 @@ def test_other_boards_and_clocks(chip: Tiny, tmp_path: Path) -> None:
         ({"golden_inputs": np.full((16, 12), 128)}, CompileError, "do not fit INT8"),
         ({"golden_outputs": np.zeros((3, 8), int)}, CompileError, "16 golden inputs and 3"),
         ({"golden_inputs": np.zeros((0, 12), int)}, CompileError, "at least one golden frame"),
+        ({"golden_inputs": np.zeros((4097, 12), int)}, CompileError, "16384 words, which is 4096"),
     ],
 )
 def test_what_cannot_work_is_refused(
