@@ -71,7 +71,7 @@ def hash_sources(relative: str) -> str:
     files += [root / relative] if (root / relative).is_file() else []
     digest = hashlib.sha256()
     for item in files:
-        if item.suffix in (".py", ".sv", ".svh", ".j2", ".cpp", ".h") and item.is_file():
+        if item.suffix in (".py", ".sv", ".svh", ".v", ".j2", ".cpp", ".h") and item.is_file():
             digest.update(item.relative_to(root).as_posix().encode() + b"\0")
             digest.update(hashlib.sha256(item.read_bytes()).digest())
     return digest.hexdigest()

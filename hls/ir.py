@@ -8,7 +8,8 @@ No torch, no ONNX and no FINN are needed to read, run or simulate one.
 Layer kinds, their integer ``params`` and their ``arrays`` (all int64):
 
 mvau          y[MatH] = W x.  mat_w, mat_h, pe, simd, in_bits, in_signed, weight_bits,
-                                weight_signed, acc_bits (signed). arrays: ``weights`` [MatH, MatW].
+                                weight_signed, acc_bits (signed), dsp (optional: 1 puts every
+                                multiplier into a DSP block). arrays: ``weights`` [MatH, MatW].
 mvau_sparse   the same, W balanced-sparse: in every row, every block of ``block`` columns
                                 has at most ``nnz`` non-zeros. One beat in carries ``simd``
                                 columns, a multiple of ``block``; pe * (simd / block) * nnz

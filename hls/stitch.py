@@ -43,6 +43,9 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
 }
 """Parameters of each kernel in the order of its declaration; the RTL has them in CamelCase."""
 
+OPTIONAL: Mapping[str, tuple[str, ...]] = {"mvau": ("dsp",), "mvau_sparse": ("dsp",)}
+"""Parameters that a description may leave out; 0, their default, is not written."""
+
 MEMORY_PARAMETER: Mapping[str, tuple[str, str]] = {
     "mvau": ("WeightFile", "_weights.dat"),
     "mvau_sparse": ("WeightFile", "_weights.dat"),
@@ -280,6 +283,11 @@ def _parameters(layer: Layer) -> list[tuple[str, str]]:
     rendered = [
         ("".join(word.capitalize() for word in key.split("_")), str(int(layer.params[key])))
         for key in PARAMETERS[layer.kind]
+    ]
+    rendered += [
+        (key.capitalize(), str(int(layer.params[key])))
+        for key in OPTIONAL.get(layer.kind, ())
+        if layer.params.get(key)
     ]
     if layer.kind in MEMORY_PARAMETER:
         key, suffix = MEMORY_PARAMETER[layer.kind]

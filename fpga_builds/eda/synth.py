@@ -6,26 +6,38 @@ every cell belongs to one of them (or to "glue", what lies between); then the ne
 and written. What counts as a LUT, a register, a block RAM or a DSP is stated in
 `fpga_builds.eda.stat`.
 
-Multipliers are never put into DSP blocks by Yosys (``-nodsp``): on ECP5 it spends a whole block on
-any product and uses none of its registers. A layer that wants DSP blocks says so in its parameters.
+Yosys puts no multipliers into DSP blocks by itself (``-nodsp``): it would spend a whole block on
+any product and, on most families, use none of its registers. A layer that wants DSP blocks says so
+(``dsp`` in its parameters); its ``phy_mul_dsp`` cells are mapped to explicit, registered blocks by
+the files in ``maps``. The commands are in `fpga_builds.eda.script`.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from fpga_builds.eda.ebr import pack_output_registers
 from fpga_builds.eda.memories import check_memories
+from fpga_builds.eda.script import (
+    MAPPED,
+    NETLIST_JSON,
+    NETLIST_VERILOG,
+    OUTPUTS,
+    STAT,
+    STAT_FLAT,
+    UNITS,
+    dsp_map,
+    finish,
+    script,
+)
 from fpga_builds.eda.stat import (
-    CHAIN_START,
     Report,
     Resources,
     add_cells,
@@ -33,40 +45,21 @@ from fpga_builds.eda.stat import (
     resources,
     without_marks,
 )
-from fpga_builds.eda.yosys import choose_engine, run_yosys
+from fpga_builds.eda.yosys import Engine, Progress, choose_engine, run_yosys
 from hls.devices import Device
-from hls.ir import LAYER_KINDS
 from models.errors import CheckError, ToolError
 from models.files import storage_guard
 
 logger = logging.getLogger(__name__)
 
-UNITS = (*(f"phy_{kind}" for kind in LAYER_KINDS), "phy_fifo")
-"""Modules whose instances are counted on their own."""
 GLUE = "glue"
-NETLIST_JSON, NETLIST_VERILOG, LOG = "netlist.json", "netlist.v", "yosys.log"
-STAT, STAT_FLAT = "stat.json", "stat_flat.json"
-MAPPED = "mapped.json"
 WORK = "yosys"
-HIERARCHY_ROUNDS = 3
-"""Pad bits and unused signals are carried from layer to layer, one layer per round."""
-SYNTH_ECP5 = "synth_ecp5 -nodsp -nowidelut"
-SYNTH_AMD = "synth_xilinx -family {family} -nodsp -flatten -noiopad -noclkbuf"
-STAGES_ECP5 = (
-    *("begin", "coarse", "map_ram", "map_ffram", "map_gates", "map_ffs", "map_luts", "map_cells"),
-    "check",
+PROGRAM_TEXT = (
+    *("fpga_builds/eda/synth.py", "fpga_builds/eda/script.py", "fpga_builds/eda/stat.py"),
+    *("fpga_builds/eda/yosys.py", "fpga_builds/eda/pyosys_main.py", "fpga_builds/eda/memories.py"),
+    *("fpga_builds/eda/ebr.py", "fpga_builds/eda/maps", "hls/devices.py"),
 )
-STAGES_AMD = (
-    *("begin", "prepare", "coarse", "map_memory", "map_ffram", "fine", "map_cells", "map_ffs"),
-    *("map_luts", "finalize", "check"),
-)
-"""Labels of Yosys' own synthesis scripts; called one by one, so that progress can be shown."""
-MARK_CHAINS = (
-    "select -set carries t:CCU2C %co1:+[COUT] w:* %i",
-    "select -set inner @carries %co1:+[CIN] t:CCU2C %i",
-    f"chtype -set {CHAIN_START} t:CCU2C @inner %d",
-)
-"""Gives the first cell of each carry chain a type of its own while cells are counted."""
+"""What a netlist follows from, beside the RTL and the versions of Yosys; for the keys of steps."""
 
 
 class Rtl(Protocol):
@@ -193,25 +186,11 @@ def synthesize(
     chosen = choose_engine(engine)
     check_memories(rtl.sources, rtl.data_files)
     started = time.monotonic()
-    work = _stage(rtl, folder / WORK)
+    work = _stage((*rtl.sources, *rtl.data_files, dsp_map(part.family)), folder / WORK)
     if log is not None:
         log(f"yosys {chosen.version} ({chosen.name}), {part.name}")
 
-    def tell(done: int, total: int, command: str) -> None:
-        logger.info("command %d of %d: %s", done + 1, total, command)
-        if progress is not None:
-            progress(done, total)
-
-    outputs = (NETLIST_JSON, NETLIST_VERILOG, STAT, STAT_FLAT)
-    commands = script(rtl.top_name, [path.name for path in rtl.sources], part.family, units)
-    last = finish(rtl.top_name, part.family, units)
-    if part.family == "ecp5":
-        first = [*commands, f"write_json {MAPPED}"]
-        run_yosys(first, work, engine=chosen, outputs=(MAPPED,), name="map", progress=tell)
-        moved = pack_output_registers(work / MAPPED)
-        logger.info("%d registers moved into block RAM", moved)
-        commands = [f"read_json {MAPPED}"]
-    run_yosys([*commands, *last], work, engine=chosen, outputs=outputs, progress=tell)
+    logs = _run(rtl, part.family, work, engine=chosen, units=units, progress=progress)
     report, flat = read_stat(work / STAT), read_stat(work / STAT_FLAT)
     layers = tuple(layer_resources(report, rtl.top_name, units))
     cells = add_cells(*flat.modules.values())
@@ -220,9 +199,9 @@ def synthesize(
     if cells != summed:
         raise ToolError(
             f"cells of the flat netlist {cells} are not the sum over its layers {summed}",
-            hint=f"see {work / LOG}",
+            hint=f"see {work / logs[-1]}",
         )
-    _publish(work, folder, (*outputs, LOG))
+    _publish(work, folder, (*OUTPUTS, *logs))
     return Synthesis(
         part=part,
         engine=chosen.name,
@@ -236,41 +215,44 @@ def synthesize(
     )
 
 
-def script(top: str, sources: Sequence[str], family: str, units: Sequence[str]) -> list[str]:
-    """The commands up to mapped cells, hierarchy kept; the files lie in the working folder."""
-    lattice = family == "ecp5"
-    synth = SYNTH_ECP5 if lattice else SYNTH_AMD.format(family=family)
-    stages = (*(STAGES_ECP5 if lattice else STAGES_AMD), "edif")
-    kept = " ".join(f"{unit}$*" for unit in units)
-    return [
-        "read_slang --threads 1 --ignore-assertions --best-effort-hierarchy "
-        f"--top {top} {' '.join(sources)}",
-        f"hierarchy -check -top {top}",
-        f"setattr -mod -set keep_hierarchy 1 {kept}",
-        "flatten -noscopeinfo",
-        *(("opt_hier", "opt_clean") * HIERARCHY_ROUNDS),
-        *(
-            f"{synth} -top {top} -run {first}:{second}"
-            for first, second in itertools.pairwise(stages)
-        ),
-    ]
+def _run(
+    rtl: Rtl,
+    family: str,
+    work: Path,
+    *,
+    engine: Engine,
+    units: Sequence[str],
+    progress: Callable[[float, float], None] | None,
+) -> tuple[str, ...]:
+    """Run Yosys in ``work``, on ECP5 twice, with block RAMs packed in between; returns the logs."""
+    first = script(rtl.top_name, [path.name for path in rtl.sources], family, units)
+    last = finish(rtl.top_name, family, units)
+    total = len(first) + len(last)
 
+    def tell(offset: int) -> Progress:
+        def advance(done: int, _total: int, command: str) -> None:
+            logger.info("yosys: %s", command)
+            if progress is not None:
+                progress(min(offset + done, total), total)
 
-def finish(top: str, family: str, units: Sequence[str]) -> list[str]:
-    """The commands that count mapped cells, flatten the netlist and write it."""
-    lattice = family == "ecp5"
-    kept = " ".join(f"{unit}$*" for unit in units)
-    return [
-        *(MARK_CHAINS if lattice else ()),
-        f"tee -q -o {STAT} stat -json -top {top}",
-        *((f"chtype -set CCU2C t:{CHAIN_START}",) if lattice else ()),
-        f"setattr -mod -unset keep_hierarchy {kept}",
-        "flatten -noscopeinfo",
-        "setattr -unset src -unset module_not_derived */c:* */w:*",
-        f"tee -q -o {STAT_FLAT} stat -json -top {top}",
-        f"write_json {NETLIST_JSON}",
-        f"write_verilog -noattr {NETLIST_VERILOG}",
-    ]
+        return advance
+
+    if family != "ecp5":
+        run_yosys([*first, *last], work, engine=engine, outputs=OUTPUTS, progress=tell(0))
+        return ("yosys.log",)
+    mapping = [*first, f"write_json {MAPPED}"]
+    run_yosys(mapping, work, engine=engine, outputs=(MAPPED,), progress=tell(0))
+    moved = pack_output_registers(work / MAPPED)
+    logger.info("%d registers moved into block RAM", moved)
+    run_yosys(
+        [f"read_json {MAPPED}", *last],
+        work,
+        engine=engine,
+        outputs=OUTPUTS,
+        name="netlist",
+        progress=tell(len(first)),
+    )
+    return "yosys.log", "netlist.log"
 
 
 def layer_resources(report: Report, top: str, units: Sequence[str]) -> list[LayerResources]:
@@ -316,12 +298,12 @@ def require_fit(synthesis: Synthesis) -> None:
         )
 
 
-def _stage(rtl: Rtl, work: Path) -> Path:
-    """Copies of sources and memory files in a fresh working folder."""
+def _stage(files: Iterable[Path], work: Path) -> Path:
+    """Copies of files in a fresh working folder."""
     with storage_guard(work):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        for path in (*rtl.sources, *rtl.data_files):
+        for path in files:
             try:
                 shutil.copyfile(path, work / path.name)
             except FileNotFoundError as error:

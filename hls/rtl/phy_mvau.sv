@@ -24,6 +24,7 @@ module phy_mvau #(
   parameter  int unsigned WeightBits   = 4,
   parameter  bit          WeightSigned = 1'b1,
   parameter  int unsigned AccBits      = 12,
+  parameter  bit          Dsp          = 1'b0,  // multipliers in DSP blocks
   parameter               WeightFile   = "",
   localparam int unsigned InW          = phy_pkg::byte_bits(Simd * InBits),
   localparam int unsigned OutW         = phy_pkg::byte_bits(Pe * AccBits)
@@ -83,7 +84,7 @@ module phy_mvau #(
   for (genvar p = 0; p < Pe; p++) begin : gen_pe
     phy_dot #(
       .N(Simd), .ABits(InBits), .ASigned(InSigned), .BBits(WeightBits), .BSigned(WeightSigned),
-      .SumBits(AccBits)
+      .SumBits(AccBits), .Dsp(Dsp)
     ) u_dot (
       .clk_i(ap_clk), .en_i(valid[RomRegs +: DotLat]), .a_i(x),
       .b_i(weights[p*Simd*WeightBits +: Simd*WeightBits]), .sum_o(sum[p*AccBits +: AccBits])

@@ -27,6 +27,7 @@ module phy_mvau_sparse #(
   parameter  int unsigned WeightBits   = 4,
   parameter  bit          WeightSigned = 1'b1,
   parameter  int unsigned AccBits      = 12,
+  parameter  bit          Dsp          = 1'b0,  // multipliers in DSP blocks
   parameter               WeightFile   = "",
   localparam int unsigned InW          = phy_pkg::byte_bits(Simd * InBits),
   localparam int unsigned OutW         = phy_pkg::byte_bits(Pe * AccBits)
@@ -114,7 +115,7 @@ module phy_mvau_sparse #(
     end
     phy_dot #(
       .N(Lanes), .ABits(InBits), .ASigned(InSigned), .BBits(WeightBits), .BSigned(WeightSigned),
-      .SumBits(AccBits)
+      .SumBits(AccBits), .Dsp(Dsp)
     ) u_dot (
       .clk_i(ap_clk), .en_i(valid[RomRegs+1 +: DotLat]), .a_i(picked), .b_i(weights),
       .sum_o(sum[p*AccBits +: AccBits])
