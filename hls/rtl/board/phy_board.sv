@@ -140,137 +140,67 @@ module phy_board
   logic        test;
   logic        running;
   logic        feed;
-  logic        acc_rst_nq;
-  logic        test_rst_nq;
   logic        batch_done;
   logic        batch_late;
   logic        test_done;
   logic        test_over;
-  logic [15:0] line_frames;
   logic        line_whole;
   logic [15:0] line_reply;
-  logic [15:0] batch_frames_q;
+  logic [15:0] batch_frames;
   logic [15:0] test_frames;
   logic [15:0] test_mismatches;
   logic [15:0] test_first;
   logic [31:0] cycles;
   logic [31:0] latency;
   logic [31:0] steady_cycles;
+  logic [7:0]  result_data;
+  logic        result_valid;
+  logic        result_ready;
 
-  always_ff @(posedge clk_i) begin
-    acc_rst_nq     <= rst_ni && !clear;
-    test_rst_nq    <= rst_ni && !(clear && test);
-    batch_frames_q <= test ? 16'(TestFrames) : line_frames;
-  end
-  assign acc_rst_no = acc_rst_nq;
-
-  logic [8*InBytes-1:0]  test_m_tdata;
-  logic                  test_m_tvalid;
-  logic                  test_s_tready;
-  logic [8*InBytes-1:0]  line_m_tdata;
-  logic                  line_m_tvalid;
-  logic                  line_s_tready;
-  logic                  to_tready;
-  logic [8*OutBytes-1:0] from_tdata;
-  logic                  from_tvalid;
-  logic [7:0]            result_data;
-  logic                  result_valid;
-  logic                  result_ready;
-
-  phy_selftest #(
-    .InBeats(InBeats),
-    .InWidth(8 * InBytes),
-    .OutBeats(OutBeats),
-    .OutWidth(8 * OutBytes),
-    .GoldenFrames(GoldenFrames),
-    .Repeats(Repeats),
-    .InFile(InFile),
-    .OutFile(OutFile)
-  ) u_selftest (
-    .ap_clk(clk_i),
-    .ap_rst_n(test_rst_nq),
-    .m_axis_tdata(test_m_tdata),
-    .m_axis_tvalid(test_m_tvalid),
-    .m_axis_tready(to_tready && test),
-    .s_axis_tdata(from_tdata),
-    .s_axis_tvalid(from_tvalid && test),
-    .s_axis_tready(test_s_tready),
-    .done_o(test_done),
-    .frames_o(test_frames),
-    .mismatches_o(test_mismatches),
-    .first_o(test_first)
-  );
-
-  phy_frames #(
+  phy_bench #(
+    .WatchdogCycles(WatchdogCycles),
     .InBeats(InBeats),
     .InBytes(InBytes),
     .OutBeats(OutBeats),
     .OutBytes(OutBytes),
     .InBuffer(InBuffer),
     .OutBuffer(OutBuffer),
-    .Trailer(4 * TrailerWords)
-  ) u_frames (
+    .Trailer(4 * TrailerWords),
+    .GoldenFrames(GoldenFrames),
+    .Repeats(Repeats),
+    .InFile(InFile),
+    .OutFile(OutFile)
+  ) u_bench (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
+    .clear_i(clear),
+    .test_i(test),
+    .feed_i(feed),
     .begin_i(pkt_begin),
     .byte_i(pkt_payload),
     .byte_valid_i(pkt_payload_valid),
-    .frames_o(line_frames),
     .whole_o(line_whole),
-    .reply_o(line_reply),
-    .clear_i(clear),
-    .feed_i(feed),
-    .m_axis_tdata(line_m_tdata),
-    .m_axis_tvalid(line_m_tvalid),
-    .m_axis_tready(to_tready && !test),
-    .s_axis_tdata(from_tdata),
-    .s_axis_tvalid(from_tvalid && !test),
-    .s_axis_tready(line_s_tready),
-    .reply_tdata(result_data),
-    .reply_tvalid(result_valid),
-    .reply_tready(result_ready)
-  );
-
-  phy_spill #(
-    .Width(8 * InBytes)
-  ) u_to_accelerator (
-    .ap_clk(clk_i),
-    .ap_rst_n(acc_rst_nq),
-    .s_axis_tdata(test ? test_m_tdata : line_m_tdata),
-    .s_axis_tvalid(test ? test_m_tvalid : line_m_tvalid),
-    .s_axis_tready(to_tready),
-    .m_axis_tdata(m_axis_tdata),
-    .m_axis_tvalid(m_axis_tvalid),
-    .m_axis_tready(m_axis_tready)
-  );
-
-  phy_spill #(
-    .Width(8 * OutBytes)
-  ) u_from_accelerator (
-    .ap_clk(clk_i),
-    .ap_rst_n(acc_rst_nq),
-    .s_axis_tdata(s_axis_tdata),
-    .s_axis_tvalid(s_axis_tvalid),
-    .s_axis_tready(s_axis_tready),
-    .m_axis_tdata(from_tdata),
-    .m_axis_tvalid(from_tvalid),
-    .m_axis_tready(test ? test_s_tready : line_s_tready)
-  );
-
-  phy_meter #(
-    .OutBeats(OutBeats),
-    .WatchdogCycles(WatchdogCycles)
-  ) u_meter (
-    .clk_i(clk_i),
-    .rst_ni(acc_rst_nq),
-    .frames_i(batch_frames_q),
-    .in_fire_i(m_axis_tvalid && m_axis_tready),
-    .out_fire_i(s_axis_tvalid && s_axis_tready),
+    .reply_bytes_o(line_reply),
+    .result_o(result_data),
+    .result_valid_o(result_valid),
+    .result_ready_i(result_ready),
     .done_o(batch_done),
     .late_o(batch_late),
+    .frames_o(batch_frames),
     .cycles_o(cycles),
     .latency_o(latency),
-    .steady_cycles_o(steady_cycles)
+    .steady_cycles_o(steady_cycles),
+    .test_done_o(test_done),
+    .test_frames_o(test_frames),
+    .test_mismatches_o(test_mismatches),
+    .test_first_o(test_first),
+    .acc_rst_no(acc_rst_no),
+    .m_axis_tdata(m_axis_tdata),
+    .m_axis_tvalid(m_axis_tvalid),
+    .m_axis_tready(m_axis_tready),
+    .s_axis_tdata(s_axis_tdata),
+    .s_axis_tvalid(s_axis_tvalid),
+    .s_axis_tready(s_axis_tready)
   );
 
   // What is known of the last self-test.
@@ -377,7 +307,7 @@ module phy_board
     words[18] = {counts[5], counts[4]};
     words[19] = {counts[7], counts[6]};
     words[20] = cycles;
-    words[21] = {15'd0, batch_late, batch_frames_q};
+    words[21] = {15'd0, batch_late, batch_frames};
     words[22] = error_word;
   end
 
