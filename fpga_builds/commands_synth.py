@@ -13,9 +13,11 @@ from fpga_builds.eda.synth import require_fit
 from fpga_builds.eda.yosys import choose_engine
 from fpga_builds.flow import Flow
 from fpga_builds.layer_table import finn_by_layer, layer_rows, layer_table
+from fpga_builds.silicon import current, routed_layers
 from fpga_builds.steps import detector_steps
+from fpga_builds.steps.bitstream import bitstream_records
 from fpga_builds.steps.synth import load_synthesis, step_for
-from fpga_builds.storage import exclusive, read_json
+from fpga_builds.storage import exclusive, hash_path, read_json
 from hls.devices import device
 from hls.ir import Accelerator
 
@@ -43,10 +45,12 @@ def synth(
     result = load_synthesis(record)
     accelerator = Accelerator.load(state.file("accelerator"))
     finn = finn_by_layer(read_json(state.file("compiled") / "estimates.json"))
+    made, _stale = current(bitstream_records(job.out), hash_path(state.file("rtl")))
+    routed = routed_layers(made)
     body = {
         "build": job.config.name,
         **result.to_json(),
-        "layers": layer_rows(result, accelerator, finn),
+        "layers": layer_rows(result, accelerator, finn, routed.get(target.name)),
         "netlist_json": str(result.netlist_json),
         "netlist_verilog": str(result.netlist_verilog),
     }

@@ -12,13 +12,16 @@ from fpga_builds import plots
 from fpga_builds.checks import Check, simulation_checks
 from fpga_builds.config import BuildConfig
 from fpga_builds.metrics import Metric, MetricSet
+from fpga_builds.silicon import silicon
 from fpga_builds.state import State
+from fpga_builds.steps.bitstream import checks as board_checks
 from fpga_builds.storage import hash_path, read_json, write_json
 from fpga_builds.versions import package_version
 from models.errors import CheckError
 from models.files import storage_guard, write_atomic
 
 SCHEMA = 1
+NO_SILICON: dict[str, Any] = {"synthesis": [], "bitstreams": [], "metrics": [], "stale": []}
 CURVES = ("float", "zf", "mmse", "ml")
 
 
@@ -33,7 +36,7 @@ def make_report(config: BuildConfig, out: Path, state: State) -> dict[str, Any]:
     Returns:
         The content of report.json.
     """
-    body = report_body(config, state)
+    body = report_body(config, state, out)
     with storage_guard(out):
         (out / "plots").mkdir(parents=True, exist_ok=True)
     body["plots"] = _plots(config, out, body)
@@ -43,15 +46,17 @@ def make_report(config: BuildConfig, out: Path, state: State) -> dict[str, Any]:
     return body
 
 
-def report_body(config: BuildConfig, state: State) -> dict[str, Any]:
-    """The report as plain data, without plots."""
+def report_body(config: BuildConfig, state: State, out: Path | None = None) -> dict[str, Any]:
+    """The report as plain data, without plots; ``out`` also holds what was made on request."""
     curves = _curves(state)
-    metrics = list(state.metrics)
+    made = silicon(out, state, config.compile.part) if out is not None else NO_SILICON
+    metrics = [*state.metrics, *made["metrics"]]
     metrics += _missing(config, MetricSet(metrics))
     metrics.append(_loss(config, curves))
     found = MetricSet(metrics)
     simulation = _info(state, "simulate")
     checks = simulation_checks(config, found, disturbed=bool(simulation.get("disturbed")))
+    checks += tuple(check for body in made["bitstreams"] for check in board_checks(body))
     return {
         "schema": SCHEMA,
         "build": config.name,
@@ -78,8 +83,10 @@ def report_body(config: BuildConfig, state: State) -> dict[str, Any]:
         ],
         "curves": curves,
         "layers": _info(state, "compile").get("layers", []),
+        "synthesis": made["synthesis"],
+        "bitstreams": made["bitstreams"],
         "fifo_depths": _info(state, "hdl").get("fifo_depths", {}),
-        "remarks": _remarks(config, state),
+        "remarks": _remarks(config, state, made),
         "steps": [
             {"name": r.step, "seconds": r.seconds, "versions": dict(r.versions)}
             for r in state.records.values()
@@ -123,13 +130,15 @@ def _missing(config: BuildConfig, found: MetricSet) -> list[Metric]:
         for name, unit in wanted
         if found.get(name, "rtlsim") is None
     ]
-    reason = f"not synthesized for {config.compile.part}"
+    reason = f"not synthesized for {config.compile.part}: `phyfold synth`"
     missing += [
         Metric.missing(name, "1", "synth", reason)
         for name in ("lut", "ff", "bram18", "dsp")
         if found.get(name, "synth") is None
     ]
-    missing.append(Metric.missing("fmax_mhz", "MHz", "pnr", "not placed and routed"))
+    if found.get("fmax_mhz", "pnr") is None:
+        reason = f"not placed and routed for {config.compile.part}: `phyfold bitstream`"
+        missing.append(Metric.missing("fmax_mhz", "MHz", "pnr", reason))
     return missing
 
 
@@ -152,7 +161,7 @@ def _loss(config: BuildConfig, curves: dict[str, list[dict[str, Any]]]) -> Metri
     return Metric(name, loss, unit, "lower", "rtlsim", "verilator", version, "report.json")
 
 
-def _remarks(config: BuildConfig, state: State) -> list[str]:
+def _remarks(config: BuildConfig, state: State, made: dict[str, Any]) -> list[str]:
     remarks: list[str] = []
     recipe = _info(state, "train").get("recipe")
     if config.channel is not None and recipe:
@@ -171,11 +180,33 @@ def _remarks(config: BuildConfig, state: State) -> list[str]:
             "frames."
         )
     remarks.append(
-        "Cycles are measured in cycle-accurate simulation of the generated RTL. LUT, FF, BRAM and "
-        "DSP are the compiler's estimates, not synthesis results; the clock is the target, not a "
-        "place-and-route result."
+        "Cycles are measured in cycle-accurate simulation of the generated RTL. "
+        + _origin(made, config.compile.part)
     )
+    if made["stale"]:
+        remarks.append(
+            f"Left out, because the RTL has changed since: {', '.join(made['stale'])}. Run "
+            "`phyfold synth` or `phyfold bitstream` again."
+        )
     return remarks
+
+
+def _origin(made: dict[str, Any], part: str) -> str:
+    """In words, where resources and clock come from."""
+    synthesized = ", ".join(row["part"] for row in made["synthesis"])
+    boards = ", ".join(body["board"] for body in made["bitstreams"])
+    resources = (
+        f"Resources were synthesized with Yosys for {synthesized}; estimates stand beside them. "
+        if synthesized
+        else f"LUT, FF, BRAM and DSP are the cost model's estimates for {part}, no synthesis "
+        "results (`phyfold synth` makes them). "
+    )
+    clock = (
+        f"The clock was placed and routed for {boards}."
+        if boards
+        else "The clock is the target, no place-and-route result (`phyfold bitstream` makes one)."
+    )
+    return resources + clock
 
 
 def _plots(config: BuildConfig, out: Path, body: dict[str, Any]) -> dict[str, str]:

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a build's folder holds of synthesis, netlist simulation and bitstreams, for the report.
+
+These steps are run on request, part by part and board by board; whatever is there is shown if it
+was made from the RTL that the folder holds now, and left out, with a remark, if it was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fpga_builds.eda.nextpnr import CELLS
+from fpga_builds.layer_table import finn_by_layer, layer_rows, totals_row
+from fpga_builds.metrics import Metric
+from fpga_builds.state import State, StepRecord, load_record
+from fpga_builds.steps.bitstream import bitstream_records
+from fpga_builds.steps.synth import load_synthesis, synth_records
+from fpga_builds.storage import hash_path, read_json
+from hls.devices import device
+from hls.ir import Accelerator
+from models.errors import CompileError
+
+RTL = "input rtl"
+Layers = Mapping[str, Mapping[str, int]]
+
+
+def silicon(out: Path, state: State, part: str) -> dict[str, Any]:
+    """Synthesis results, bitstreams, their metrics, and which of them are stale.
+
+    Args:
+        out: the build's folder.
+        state: its other results, the RTL among them.
+        part: whose results become metrics of the report.
+    """
+    if not state.has("rtl") or not state.has("accelerator"):
+        return {"synthesis": [], "bitstreams": [], "metrics": [], "stale": []}
+    now = hash_path(state.file("rtl"))
+    synths, stale = current(synth_records(out), now)
+    boards, old = current(bitstream_records(out), now)
+    routed = routed_layers(boards)
+    rows = [_synthesis(record, state, routed) for record in synths]
+    found = [m for record in (*synths, *boards) for m in _metrics(record, part)]
+    return {
+        "synthesis": rows,
+        "bitstreams": [dict(record.info) for record in boards],
+        "metrics": found,
+        "stale": [*stale, *old],
+    }
+
+
+def routed_layers(records: tuple[StepRecord, ...]) -> dict[str, Layers]:
+    """Placed cells per layer by device, of the open boards' bitstreams."""
+    return {
+        device(record.info["part"]).name: record.info["layers"]
+        for record in records
+        if isinstance(record.info.get("layers"), dict) and record.info.get("used")
+    }
+
+
+def current(records: tuple[StepRecord, ...], rtl: str) -> tuple[tuple[StepRecord, ...], list[str]]:
+    """(records made from the RTL with this hash, names of the others)."""
+    good = tuple(record for record in records if record.depends.get(RTL) == rtl)
+    return good, [record.step for record in records if record not in good]
+
+
+def _synthesis(record: StepRecord, state: State, routed: Mapping[str, Layers]) -> dict[str, Any]:
+    result = load_synthesis(record)
+    accelerator = Accelerator.load(state.file("accelerator"))
+    finn = finn_by_layer(read_json(state.file("compiled") / "estimates.json"))
+    rows = layer_rows(result, accelerator, finn, routed.get(result.part.name))
+    body = {**result.to_json(), "layers": rows, "total": totals_row(rows)}
+    return {**body, "netlist": _netlist(record)}
+
+
+def _netlist(record: StepRecord) -> dict[str, Any] | None:
+    """What the simulation of this very netlist counted, if there was one."""
+    name = record.folder.name.replace("70-synth", "75-netlist")
+    simulated = load_record(record.folder.with_name(name))
+    return None if simulated is None else dict(simulated.info)
+
+
+def _metrics(record: StepRecord, part: str) -> list[Metric]:
+    """The metrics of a result, if it is for the build's own part."""
+    try:
+        own = device(str(record.info["part"])).name == device(part).name
+    except CompileError:
+        return []
+    keep = (*CELLS.values(), "fmax_mhz", "throughput_per_s", "throughput_mbit_s")
+    names = {*keep, *(f"{name}_utilisation" for name in keep)}
+    return [m for m in record.metrics if own and (m.name in names or m.stage == "netlist")]
