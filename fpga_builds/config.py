@@ -73,6 +73,10 @@ class CompileConfig(Strict):
     sparse: Annotated[
         Literal["auto", "off"], Field(description="use balanced zeros in hardware")
     ] = "auto"
+    multipliers: Annotated[
+        Literal["auto", "lut", "dsp"],
+        Field(description="multipliers in LUTs, in DSP blocks, or as fits their bits and the part"),
+    ] = "auto"
     clock_mhz: Annotated[float, Field(gt=0, le=1000, description="target clock [MHz]")] = 100.0
     part: Annotated[str, Field(min_length=1, description="device to estimate for")] = "LFE5U-85F"
 
@@ -150,6 +154,19 @@ class ChecksConfig(Strict):
     loss_at_ber: Annotated[float, Field(gt=0, lt=0.5)] = 1e-3
 
 
+class BitstreamConfig(Strict):
+    """A bitstream for an open board."""
+
+    clock_mhz: Annotated[
+        float | None, Field(gt=0, le=400, description="clock [MHz]; the target clock if not given")
+    ] = None
+    seeds: Annotated[int, Field(ge=1, le=64, description="placements tried for the clock")] = 3
+    golden_frames: Annotated[int, Field(ge=1, le=1024, description="frames of the self-test")] = 32
+    baud: Annotated[int, Field(ge=9600, le=3_000_000, description="serial line [bit/s]")] = (
+        1_000_000
+    )
+
+
 class BuildConfig(Strict):
     """Everything that makes one accelerator."""
 
@@ -160,6 +177,7 @@ class BuildConfig(Strict):
     compile: CompileConfig = CompileConfig()
     folding: FoldingConfig = FoldingConfig(cycles=1500)
     simulate: SimulateConfig = SimulateConfig()
+    bitstream: BitstreamConfig = BitstreamConfig()
     checks: ChecksConfig = ChecksConfig()
 
     def updated(self, section: str, **changes: Any) -> BuildConfig:

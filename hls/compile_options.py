@@ -67,6 +67,9 @@ class CompileOptions(BaseModel):
     sparse: Annotated[
         Literal["auto", "off"], Field(description="use block-balanced sparsity of weights")
     ] = "auto"
+    multipliers: Annotated[
+        Literal["auto", "lut", "dsp"], Field(description="see hls.multipliers")
+    ] = "auto"
     sparse_block: Annotated[int | None, Field(ge=2, description="columns of a block")] = None
     sparse_nnz: Annotated[int | None, Field(ge=1, description="non-zeros of a block")] = None
     golden_inputs: Annotated[Any, Field(description="float frames [n, in] to check with")] = None

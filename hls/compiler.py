@@ -134,7 +134,7 @@ class _Compilation:
         folded = self._fold(specialized, folding)
         golden = self._golden(original, entry, decided.output)
         self._check_steps(golden, decided.output)
-        acc = self._extract(folded, (entry, decided.output))
+        acc = self._assign(self._extract(folded, (entry, decided.output)))
         self._check_accelerator(acc, golden)
         self._write(acc, folding, folded)
         return acc
@@ -187,7 +187,7 @@ class _Compilation:
 
         target, part = self.options.folding, device(self.options.part)
         if target.device_fraction is not None:
-            return solve_device(base, part, target.device_fraction)
+            return solve_device(base, part, target.device_fraction, self._assign)
         limit = target.latency_cycles(self.options.clock_mhz)
         return solve_latency(
             base, limit or 0, part, lambda acc: accelerator_cycles(acc).latency_cycles
@@ -216,6 +216,14 @@ class _Compilation:
 
         meta = {"source": self.model_path.name, "part": self.options.part}
         return extract(model, self.options.name, borders, self.options.clock_mhz, meta)
+
+    def _assign(self, acc: Accelerator) -> Accelerator:
+        """Multipliers in LUTs or DSP blocks, as asked for."""
+        from hls.multipliers import assign_multipliers
+
+        fraction = self.options.folding.device_fraction or 1.0
+        part = device(self.options.part)
+        return assign_multipliers(acc, part, self.options.multipliers, fraction)
 
     def _golden(self, original: ModelWrapper, entry: Border, output: Border) -> _Golden:
         from hls.qonnx_exec import run_qonnx

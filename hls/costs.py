@@ -7,7 +7,8 @@ x the bits of weight and input:
     ECP5, LUT4:  2.17 w x + 2.0 (w + x) - 3.7     8x8 167, 4x4 47, 2x4 26, 2x2 13
     AMD, LUT6:   1.75 w x + 0.25 (w + x) + 1      8x8 117, 4x4 31, 2x4 16, 2x2 9
 
-adders included; enables, folding and buffering add 2.4 w. Memories go to block RAM where the tools
+adders included; enables, folding and buffering add 2.4 w. With the multiplier in a DSP block (``dsp``
+in a layer's parameters) 8 LUTs of the adders are left, and no product register. Memories go to block RAM where the tools
 put them (ECP5: from 14 % of the blocks' bits on; AMD: from 256 words), others to LUTs (16 bits per
 LUT4, 64 per LUT6). A layer kind without a model raises: nothing is free. Synthesized layers differ
 by up to a third (``tests/hls/test_costs_synthesis.py`` holds the model to that).
@@ -27,6 +28,7 @@ ROM_BLOCK_DEPTH = 256
 ECP5_BLOCK_FILL = 0.14
 BLOCK_BITS = 18_432
 FIFO_BLOCK_DEPTH = 64
+DSP_LANE_LUTS = 8.0
 BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 
 Params = Mapping[str, int]
@@ -151,13 +153,15 @@ def _product(p: Params, part: Device, lanes: int, word_bits: int) -> Cost:
     weights = memory(depth, word_bits, part)
     buffer = lut_memory(2 * p["mat_w"] // p["simd"], p["simd"] * p["in_bits"], part)
     product_bits = p["weight_bits"] + p["in_bits"]
+    in_dsp = bool(p.get("dsp"))
+    multiply = DSP_LANE_LUTS
+    if not in_dsp:
+        multiply = multiplier_luts(p["weight_bits"], p["in_bits"], part)
+    registers = 0.15 if in_dsp else 1.15
     logic = Cost(
-        lut=round(
-            lanes * (multiplier_luts(p["weight_bits"], p["in_bits"], part) + 2.4 * p["weight_bits"])
-            + 2 * p["pe"] * p["acc_bits"]
-            + 60
-        ),
-        ff=round(lanes * product_bits * 1.15 + 3 * p["pe"] * p["acc_bits"] + word_bits + 60),
+        lut=round(lanes * (multiply + 2.4 * p["weight_bits"]) + 2 * p["pe"] * p["acc_bits"] + 60),
+        ff=round(lanes * product_bits * registers + 3 * p["pe"] * p["acc_bits"] + word_bits + 60),
+        dsp=lanes if in_dsp else 0,
     )
     return weights + buffer + logic
 

@@ -251,17 +251,25 @@ def reachable_cycles(acc: Accelerator) -> list[int]:
     return sorted(v for v in values if v >= fastest)
 
 
-def solve_device(acc: Accelerator, part: Device, fraction: float) -> int:
-    """Fewest cycles per frame for which the estimate fits ``fraction`` of the device."""
+def solve_device(
+    acc: Accelerator,
+    part: Device,
+    fraction: float,
+    assign: Callable[[Accelerator], Accelerator] = lambda folded: folded,
+) -> int:
+    """Fewest cycles per frame for which the estimate fits ``fraction`` of the device.
+
+    assign: what is done to a folded accelerator before it is estimated, see `hls.multipliers`.
+    """
 
     def fits(target: int) -> bool:
-        cost = accelerator_cost(apply_folding(acc, solve(target)), part)
+        cost = accelerator_cost(assign(apply_folding(acc, solve(target))), part)
         return cost.fits(part, fraction)
 
     solve = lru_cache(maxsize=None)(lambda target: solve_cycles(acc, target, part))
     targets = reachable_cycles(acc)
     if not fits(targets[-1]):
-        need = accelerator_cost(apply_folding(acc, solve(targets[-1])), part)
+        need = accelerator_cost(assign(apply_folding(acc, solve(targets[-1]))), part)
         raise CompileError(
             f"the slowest design needs {need.lut} LUT and {need.bram18} BRAM18: more than "
             f"{fraction:.0%} of {part.name} ({part.lut} LUT, {part.bram18} BRAM18)",

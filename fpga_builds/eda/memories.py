@@ -61,7 +61,7 @@ def _shapes(
             names["InFile"]: (p["GoldenFrames"] * p["InBeats"], 8 * p["InBytes"]),
             names["OutFile"]: (p["GoldenFrames"] * p["OutBeats"], 8 * p["OutBytes"]),
         }
-    words = p["Channels"] // p["Pe"]
+    words = p.get("Channels", 0) // p.get("Pe", 1)
     if kind == "requant":
         return {names["ParamFile"]: _rows(words, p["Pe"] * (p["MulBits"] + p["AddBits"]))}
     if kind == "thresholding":

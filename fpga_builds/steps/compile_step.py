@@ -51,6 +51,7 @@ def _options(config: BuildConfig, golden: Any) -> CompileOptions:
         part=config.compile.part,
         thresholds=config.compile.thresholds,
         sparse=config.compile.sparse,
+        multipliers=config.compile.multipliers,
         golden_inputs=golden,
     )
 
