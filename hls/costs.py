@@ -8,11 +8,11 @@ x the bits of weight and input:
     AMD, LUT6:   1.75 w x + 0.25 (w + x) + 1      8x8 117, 4x4 31, 2x4 16, 2x2 9
 
 adders included; enables, folding and buffering add 2.4 w. With the multiplier in a DSP block
-(``dsp`` in a layer's parameters) 8 LUTs of the adders are left, and no product register. Memories go
-to block RAM where the tools put them (ECP5: from 14 % of the blocks' bits on; AMD: from 256 words),
-others to LUTs (16 bits per LUT4, 64 per LUT6). A layer kind without a model raises: nothing is free.
-Synthesized layers differ by up to a third (``tests/hls/test_costs_synthesis.py`` holds the model to
-that).
+(``dsp`` in a layer's parameters) 8 LUTs of the adders are left, and no product register. Memories
+go to block RAM where the tools put them (ECP5: from 14 % of the blocks' bits on; AMD: from 256
+words), others to LUTs (16 bits per LUT4, 64 per LUT6). A layer kind without a model raises: nothing
+is free. Synthesized layers differ by up to a third (``tests/hls/test_costs_synthesis.py`` holds the
+model to that).
 """
 
 from __future__ import annotations
