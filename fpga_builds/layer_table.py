@@ -102,9 +102,7 @@ def _known(item: Mapping[str, int] | None, why: str) -> dict[str, Any]:
 
 def _finn(item: Mapping[str, Any] | None) -> dict[str, Any]:
     known = {key: (item or {}).get(key) for key in COMPARED}
-    missing = [HEADS[key] for key in COMPARED if known[key] is None]
-    why = NO_FINN if item is None else f"FINN has no model of it for {', '.join(missing)}"
-    return {**known, "reason": why if missing else ""}
+    return {**known, "reason": NO_FINN if item is None else item.get("reason", "")}
 
 
 def totals_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ from hls.ir import Accelerator, Layer
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
+
+FINN_PART = "xc7z020clg400-1"
+"""The AMD device that FINN's formulas are asked for."""
+FINN_KEYS = ("lut", "ff", "bram18", "dsp")
 
 
 def estimate(acc: Accelerator, part: Device, model: ModelWrapper | None = None) -> dict[str, Any]:
@@ -25,7 +30,8 @@ def estimate(acc: Accelerator, part: Device, model: ModelWrapper | None = None) 
     """
     cycles = accelerator_cycles(acc)
     total, layers = Cost(), []
-    finn = finn_estimates(model, part) if model is not None else {}
+    in_dsp = {layer.source for layer in acc.layers if layer.params.get("dsp")}
+    finn = finn_estimates(model, in_dsp) if model is not None else {}
     for layer in acc.layers:
         cost = layer_cost(layer, part)
         total += cost
@@ -73,25 +79,42 @@ def multipliers(layer: Layer) -> dict[str, int]:
     return {}
 
 
-def finn_estimates(model: ModelWrapper, part: Device) -> dict[str, dict[str, Any]]:
+def finn_estimates(
+    model: ModelWrapper, in_dsp: Container[str] = frozenset()
+) -> dict[str, dict[str, Any]]:
     """What FINN's own classes estimate for the same folding, by node name.
 
-    FINN answers 0 where it has no model; that is kept as null with the reason. The part is FINN's
-    default for AMD devices, since it knows no others.
+    A matrix unit with its multipliers in LUTs is FINN's HLS unit (resType lut), one in DSP blocks
+    (``in_dsp``: names of such nodes) its RTL unit. FINN answers 0 where it has no model; that is
+    kept as null with the reason. FINN's formulas are for AMD devices; it knows no others.
     """
-    from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
     from qonnx.custom_op.registry import getCustomOp
 
     result = {}
     for node in model.graph.node:
         op = getCustomOp(node)
-        lut = bram = None
-        if isinstance(op, MVAU):
-            bram = MVAU.bram_estimation(op, "xc7z020clg400-1")
+        known = _finn_resources(op, in_dsp=node.name in in_dsp)
+        missing = [key for key in FINN_KEYS if key not in known]
         result[node.name] = {
             "cycles": int(op.get_exp_cycles()),
-            "lut": lut,
-            "lut_reason": "FINN has no LUT model of an RTL layer: it answers 0",
-            "bram18": bram,
+            **{key: known.get(key) for key in FINN_KEYS},
+            "reason": f"FINN has no model of it for {', '.join(missing)}" if missing else "",
         }
     return result
+
+
+def _finn_resources(op: Any, *, in_dsp: bool) -> dict[str, int]:
+    from finn.custom_op.fpgadataflow.hls.matrixvectoractivation_hls import MVAU_hls
+    from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
+    from finn.custom_op.fpgadataflow.rtl.matrixvectoractivation_rtl import MVAU_rtl
+    from finn.custom_op.fpgadataflow.streamingdatawidthconverter import StreamingDataWidthConverter
+
+    if op.ir_kind == "mvau":
+        known = {"bram18": int(MVAU.bram_estimation(op, FINN_PART))}
+        if in_dsp:
+            return {**known, "dsp": int(MVAU_rtl.dsp_estimation(op, FINN_PART))}
+        return {**known, "lut": int(MVAU_hls.lut_estimation(op, FINN_PART)), "dsp": 0}
+    if op.ir_kind == "dwc":
+        luts = int(StreamingDataWidthConverter.lut_estimation(op, FINN_PART))
+        return {"lut": luts, "bram18": 0, "dsp": 0}
+    return {}

@@ -38,10 +38,27 @@ def test_estimates_add_up(mlp: ModuleType, tmp_path: Path) -> None:
 def test_what_finn_does_not_know_is_null_with_a_reason(mlp: ModuleType, tmp_path: Path) -> None:
     path = mlp.power_of_two_mlp(tmp_path / "net.onnx")
     _, body = compiled(path, tmp_path / "out")
-    for row in body["layers"]:
-        assert row["finn"]["lut"] is None
-        assert "0" in row["finn"]["lut_reason"]
-    assert body["layers"][0]["finn"]["cycles"] == body["layers"][0]["ii_cycles"]
+    rows = {row["name"]: row["finn"] for row in body["layers"]}
+    assert rows["fc0"]["lut"] > 100
+    assert rows["fc0"]["dsp"] == 0
+    assert (rows["fc0"]["ff"], rows["act0"]["lut"]) == (None, None)
+    assert rows["fc0"]["reason"] == "FINN has no model of it for ff"
+    assert rows["act0"]["reason"].endswith("lut, ff, bram18, dsp")
+    assert rows["fc0"]["cycles"] == body["layers"][0]["ii_cycles"]
+
+
+def test_multipliers_in_dsp_blocks_are_finns_rtl_unit(mlp: ModuleType, tmp_path: Path) -> None:
+    path = mlp.power_of_two_mlp(tmp_path / "net.onnx")
+    acc, body = compiled(
+        path, tmp_path / "out", folding=FoldingTarget(cycles=60), multipliers="dsp"
+    )
+    row, layer = body["layers"][0], acc.layer("fc0")
+    assert layer.params["dsp"] == 1
+    assert row["dsp"] == row["multipliers"] > 1
+    p = layer.params
+    assert row["finn"]["dsp"] == -(-p["pe"] // 4) * p["simd"]
+    assert row["finn"]["lut"] is None
+    assert body["totals"]["dsp"] == sum(item.get("multipliers", 0) for item in body["layers"])
 
 
 @pytest.mark.parametrize(
