@@ -161,8 +161,12 @@ def _has(rows: Sequence[Mapping[str, Any]], source: str, key: str) -> bool:
 
 def _caption(rows: Sequence[Mapping[str, Any]], utilisation: Mapping[str, float | None]) -> str:
     shares = [f"{HEADS[key]} {100 * (utilisation[key] or 0):.1f} %" for key in COMPARED]
-    lines = ["of the part: " + ", ".join(shares), "ratio: synthesis to our cost model"]
-    for source, name in (("finn", "FINN"), ("estimate", "model"), ("routed", "routed")):
-        reasons = {row[source]["reason"]: row["name"] for row in rows if row[source]["reason"]}
-        lines += [f"{name}: {why}" for why in reasons]
+    lines = [
+        "of the part: " + ", ".join(shares),
+        "ratio: synthesis to our cost model; -: no number",
+    ]
+    if any(row["finn"]["lut"] is not None for row in rows):
+        lines.append("FINN: its formulas for AMD devices")
+    if not any(any_known([row["routed"][key] for key in COMPARED]) for row in rows):
+        lines.append(NOT_ROUTED)
     return "\n".join(lines)

@@ -100,6 +100,28 @@ def test_until_stops_there(tmp_path: Path) -> None:
     assert counter.ran == ["first"]
 
 
+def test_only_what_is_needed_runs(tmp_path: Path) -> None:
+    counter = Counter()
+
+    def third(context: StepContext) -> StepOutput:
+        counter.ran.append("third")
+        (context.folder / "c").write_text(context.input("a").read_text())
+        return StepOutput({"c": "c"})
+
+    steps = (*counter.steps(), Step("third", 3, "makes c", ("a",), ("c",), lambda _c: 0, third))
+    flow = Flow(steps, CONFIG, tmp_path)
+    state = flow.run("third")
+    assert counter.ran == ["first", "third"]
+    assert set(state.records) == {"first", "third"}
+    flow.run("second", "third")
+    assert counter.ran == ["first", "third", "second"]
+
+
+def test_a_step_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="demo: has no step fourth; steps: first, second"):
+        Flow(Counter().steps(), CONFIG, tmp_path).run("second", "fourth")
+
+
 @pytest.mark.parametrize("damage", ["delete", "alter", "no-state", "half-state"])
 def test_a_damaged_result_is_not_taken(tmp_path: Path, damage: str) -> None:
     counter = Counter()
