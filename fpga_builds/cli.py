@@ -225,17 +225,23 @@ def synth(
     seed: Seed = None,
     quiet: Quiet = False,
     checkpoint: Checkpoint = None,
+    netlist_frames: Annotated[
+        int, typer.Option("--netlist-frames", min=5, help="Frames to simulate on the netlist.")
+    ] = 200,
+    no_netlist: Annotated[
+        bool, typer.Option("--no-netlist", help="Do not simulate the netlist.")
+    ] = False,
 ) -> Outcome:
-    """Synthesize the RTL with Yosys: netlist, and LUT, FF, block RAM and DSP of every layer.
+    """Synthesize the RTL with Yosys, count resources per layer, simulate the netlist.
 
-    Exit code 1 if the design is larger than the part.
+    Exit code 1 if the design is larger than the part or the netlist differs from QONNX.
     """
     from fpga_builds.commands_synth import show_synth
     from fpga_builds.commands_synth import synth as synthesize
 
     config = configure(build, seed=seed, checkpoint=checkpoint)
     job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
-    body, fits = synthesize(job, part, engine)
+    body, fits = synthesize(job, part, engine, 0 if no_netlist else netlist_frames)
     return Outcome(body, lambda console: show_synth(console, body), after=fits)
 
 

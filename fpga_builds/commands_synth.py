@@ -9,23 +9,32 @@ from typing import Any
 from rich.console import Console
 
 from fpga_builds.commands import Job
-from fpga_builds.eda.synth import require_fit
+from fpga_builds.eda.synth import Synthesis, require_fit
 from fpga_builds.eda.yosys import choose_engine
 from fpga_builds.flow import Flow
 from fpga_builds.layer_table import finn_by_layer, layer_rows, layer_table
 from fpga_builds.silicon import current, routed_layers
 from fpga_builds.steps import detector_steps
 from fpga_builds.steps.bitstream import bitstream_records
+from fpga_builds.steps.netlist import DEFAULT_FRAMES
+from fpga_builds.steps.netlist import step_for as netlist_step_for
 from fpga_builds.steps.synth import load_synthesis, step_for
 from fpga_builds.storage import exclusive, hash_path, read_json
 from hls.devices import device
 from hls.ir import Accelerator
+from models.errors import CheckError
 
 
 def synth(
-    job: Job, part: str | None, engine: str = "auto"
+    job: Job, part: str | None, engine: str = "auto", netlist_frames: int = DEFAULT_FRAMES
 ) -> tuple[dict[str, Any], Callable[[], None]]:
-    """Flow up to the netlist for ``part`` (the build's own if None).
+    """Flow up to the netlist for ``part`` (the build's own if None), and that netlist simulated.
+
+    Args:
+        job: build and folder.
+        part: device.
+        engine: of Yosys.
+        netlist_frames: frames to simulate on the netlist; 0 for none.
 
     Returns:
         What ``--json`` prints, and the check that the design fits, which raises CheckError.
@@ -41,6 +50,12 @@ def synth(
     with exclusive(job.out), job.reporter.interruptible(job.out):
         flow = Flow(steps, job.config, job.out, jobs=job.jobs, reporter=job.reporter)
         state = flow.run(step.name)
+        netlist = None
+        if netlist_frames and fits(load_synthesis(state.records[step.name])):
+            last = netlist_step_for(target, netlist_frames, engine)
+            flow = Flow((*steps, last), job.config, job.out, jobs=job.jobs, reporter=job.reporter)
+            state = flow.run(last.name)
+            netlist = dict(state.records[last.name].info)
     record = state.records[step.name]
     result = load_synthesis(record)
     accelerator = Accelerator.load(state.file("accelerator"))
@@ -51,10 +66,20 @@ def synth(
         "build": job.config.name,
         **result.to_json(),
         "layers": layer_rows(result, accelerator, finn, routed.get(target.name)),
+        "netlist": netlist,
         "netlist_json": str(result.netlist_json),
         "netlist_verilog": str(result.netlist_verilog),
     }
     return body, lambda: require_fit(result)
+
+
+def fits(synthesis: Synthesis) -> bool:
+    """True if the design is not larger than its part: a larger one is not simulated."""
+    try:
+        require_fit(synthesis)
+    except CheckError:
+        return False
+    return True
 
 
 def show_synth(out: Console, body: dict[str, Any]) -> None:
@@ -65,3 +90,10 @@ def show_synth(out: Console, body: dict[str, Any]) -> None:
         f"netlist     {body['netlist_json']}\n"
         f"tool        yosys {body['version']} ({body['engine']}), {body['seconds']:.0f} s"
     )
+    netlist = body["netlist"]
+    if netlist is not None:
+        out.print(
+            f"simulated   {netlist['frames']} frames on the netlist, every bit equals the QONNX "
+            f"execution; one frame every {netlist['ii_cycles']:,.1f} cycles, latency "
+            f"{netlist['latency_cycles']:,} cycles, {netlist['sim_cycles_per_s']:,.0f} cycles/s"
+        )
