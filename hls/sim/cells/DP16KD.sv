@@ -87,7 +87,7 @@ module DP16KD #(
   end
   if ((REGMODE_A != "NOREG" && REGMODE_A != "OUTREG")
       || (REGMODE_B != "NOREG" && REGMODE_B != "OUTREG")
-      || (Simple && REGMODE_A != REGMODE_B)) begin : gen_bad_regmode
+      || (WidthB == 36 && REGMODE_A != REGMODE_B)) begin : gen_bad_regmode
     $error("DP16KD: REGMODE %s, %s: must be NOREG or OUTREG, both alike with 36 bits", REGMODE_A,
            REGMODE_B);
   end
@@ -166,33 +166,21 @@ module DP16KD #(
     .addr_i({ad_b, ad_a}), .d_i({54'd0, di_b, 36'd0, di_b, di_a}), .q_o(q)
   );
 
-  // A port of 36 bits gives its low half to DOA and its high half to DOB; a narrower one that only
-  // reads is on DOB.
+  // A port of 36 bits gives its low half to DOA and its high half to DOB, both with clock and enable
+  // of B; a narrower one that only reads is on DOB.
   wire [17:0] read_a = Simple ? q[1][17:0] : q[0][17:0];
   wire [17:0] read_b = (WidthB == 36) ? q[1][35:18] : q[1][17:0];
-  logic [17:0] do_a;
-  logic [17:0] do_b;
-  if (REGMODE_A == "OUTREG") begin : gen_register_a
-    logic [17:0] out_q = '0;
-    wire clk = Simple ? CLKB : CLKA;
-    always_ff @(posedge clk) begin
-      if (Simple ? RSTB : RSTA) out_q <= '0;
-      else if (OCEA) out_q <= read_a;
-    end
-    assign do_a = out_q;
-  end else begin : gen_plain_a
-    assign do_a = read_a;
-  end
-  if (REGMODE_B == "OUTREG") begin : gen_register_b
-    logic [17:0] out_q = '0;
-    always_ff @(posedge CLKB) begin
-      if (RSTB) out_q <= '0;
-      else if (OCEB) out_q <= read_b;
-    end
-    assign do_b = out_q;
-  end else begin : gen_plain_b
-    assign do_b = read_b;
-  end
+  wire [17:0] do_a;
+  wire [17:0] do_b;
+  phy_sim_outreg #(.Width(18), .Used(REGMODE_A == "OUTREG"), .RstAsync(RESETMODE == "ASYNC"))
+  u_reg_a (
+    .clk_i(Simple ? CLKB : CLKA), .en_i(Simple ? OCEB : OCEA), .rst_i(Simple ? RSTB : RSTA),
+    .d_i(read_a), .q_o(do_a)
+  );
+  phy_sim_outreg #(.Width(18), .Used(REGMODE_B == "OUTREG"), .RstAsync(RESETMODE == "ASYNC"))
+  u_reg_b (
+    .clk_i(CLKB), .en_i(OCEB), .rst_i(RSTB), .d_i(read_b), .q_o(do_b)
+  );
   assign {
     DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9,
     DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0
@@ -202,6 +190,6 @@ module DP16KD #(
     DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0
   } = do_b;
 
-  wire unused = &{1'b0, OCEA, OCEB, q};
+  wire unused = &{1'b0, OCEA, q};
 endmodule
 `default_nettype wire
