@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a layer costs on a device: LUT, FF, BRAM18, DSP, before any synthesis.
 
-The figures per multiplier are fitted to synthesized dot products of 16 (Yosys, no DSP), with w and
-x the bits of weight and input:
+Most of it is counted from what the RTL instantiates: registers, ROMs in the shapes of phy_rom,
+buffers in distributed RAM, nodes of the adder tree, multiplexers. A few constants per family
+(`FITTED`) say what a multiplier, a bit of an adder and the control need in LUTs. What counts as a
+LUT is what `fpga_builds.eda.stat` counts, carry chains of ECP5 included. With the multiplier in a
+DSP block (``dsp`` in a layer's parameters) its LUTs and its register are gone.
 
-    ECP5, LUT4:  2.17 w x + 2.0 (w + x) - 3.7     8x8 167, 4x4 47, 2x4 26, 2x2 13
-    AMD, LUT6:   1.75 w x + 0.25 (w + x) + 1      8x8 117, 4x4 31, 2x4 16, 2x2 9
-
-adders included; enables, folding and buffering add 2.4 w. With the multiplier in a DSP block
-(``dsp`` in a layer's parameters) 8 LUTs of the adders are left, and no product register. Memories
-go to block RAM where the tools put them (ECP5: from 14 % of the blocks' bits on; AMD: from 256
-words), others to LUTs (16 bits per LUT4, 64 per LUT6). A layer kind without a model raises: nothing
-is free. Synthesized layers differ by up to a third (``tests/hls/test_costs_synthesis.py`` holds the
-model to that).
+ROMs go to block RAM where the tools put them (ECP5: from 14 % of the blocks' bits on; AMD: from 256
+words), others to LUTs. A layer kind without a model raises: nothing is free. ``docs/costs.md`` says
+what was measured and how near the model comes; ``tests/hls/test_costs_synthesis.py`` holds it to
+that.
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
+from hls.cycles import rom_blocks, rom_regs, rom_rows, tree_levels
 from hls.devices import Device
 from hls.ir import Accelerator, Layer, Stream
 from models.errors import CompileError
@@ -29,8 +28,29 @@ ROM_BLOCK_DEPTH = 256
 ECP5_BLOCK_FILL = 0.14
 BLOCK_BITS = 18_432
 FIFO_BLOCK_DEPTH = 64
-DSP_LANE_LUTS = 8.0
-BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What is fitted for a family; the rest is counted from the RTL."""
+
+    multiply: tuple[float, float, float]
+    """LUTs of a w x multiplier: factors of w x, of w + x, and 1."""
+    add: float
+    """LUTs per bit of a node of the adder tree."""
+    chain: int
+    """LUTs that a carry chain costs beside its bits."""
+    gather: float
+    """LUTs of choosing an input of a sparse unit, relative to plain multiplexers."""
+    control: int
+    """LUTs of counters and handshakes of a matrix unit; half of it for other layers."""
+
+
+FITTED: Mapping[str, Fitted] = {
+    "ecp5": Fitted((2.34, 1.32, 0.0), 1.81, 4, 1.0, 160),
+    "xc7": Fitted((1.4, 0.25, 0.0), 1.5, 0, 1.0, 80),
+    "xcup": Fitted((1.4, 0.25, 0.0), 1.5, 0, 1.0, 80),
+}
 
 Params = Mapping[str, int]
 
@@ -86,9 +106,12 @@ def stream_cost(stream: Stream, part: Device) -> Cost:
     """Cost of the FIFO in a stream; nothing for a wire (depth 0)."""
     if stream.fifo_depth == 0:
         return Cost()
-    store = memory if stream.fifo_depth > FIFO_BLOCK_DEPTH else lut_memory
-    cost = store(stream.fifo_depth, stream.payload_bits, part)
-    return cost + Cost(lut=20, ff=stream.payload_bits + 16)
+    depth, width = stream.fifo_depth, stream.payload_bits
+    counters = 3 * depth.bit_length() + 1
+    if depth > FIFO_BLOCK_DEPTH:
+        blocks = rom_blocks(depth, width) if depth <= 16384 else width * ceil(depth / 16384)
+        return Cost(lut=4 * counters, ff=counters, bram18=blocks)
+    return lut_memory(depth, width, part) + Cost(lut=4 * counters, ff=counters)
 
 
 def accelerator_cost(acc: Accelerator, part: Device) -> Cost:
@@ -104,15 +127,27 @@ def accelerator_cost(acc: Accelerator, part: Device) -> Cost:
 def multiplier_luts(weight_bits: int, in_bits: int, part: Device) -> float:
     """LUTs of one multiplier and its share of the adder tree."""
     w, x = weight_bits, in_bits
-    if part.family == "ecp5":
-        return max(2.17 * w * x + 2.0 * (w + x) - 3.7, 4.0)
-    return max(1.75 * w * x + 0.25 * (w + x) + 1.0, 2.0)
+    area, edge, base = FITTED[part.family].multiply
+    return max(area * w * x + edge * (w + x) + base, 2.0)
 
 
 def gather_luts(block: int, in_bits: int, part: Device) -> float:
     """LUTs that choose one of ``block`` inputs: two LUT4 choose one of four, as does one LUT6."""
-    per_four = 2 if part.family == "ecp5" else 1
-    return ceil((block - 1) / 3 * per_four) * in_bits
+    return choose_luts(block, part) * in_bits
+
+
+def choose_luts(inputs: int, part: Device) -> int:
+    """LUTs of a multiplexer of one bit."""
+    return ceil((inputs - 1) / 3 * (2 if part.family == "ecp5" else 1))
+
+
+def tree_bits(values: int, product_bits: int, sum_bits: int) -> int:
+    """Registers of the tree of four-input adders over ``values`` products."""
+    bits, level = 0, 0
+    while values > 1:
+        values, level = ceil(values / 4), level + 1
+        bits += values * min(sum_bits, product_bits + 2 * level)
+    return bits
 
 
 def memory_bit_luts(part: Device) -> float:
@@ -121,83 +156,120 @@ def memory_bit_luts(part: Device) -> float:
 
 
 def memory(depth: int, width: int, part: Device) -> Cost:
-    """A ROM of ``depth`` words of ``width`` bits, in block RAM or LUTs as synthesis decides."""
-    blocks = min(ceil(depth / d) * ceil(width / w) for d, w in BLOCK_SHAPES)
+    """A ROM (phy_rom) of ``depth`` words of ``width`` bits, its registers included.
+
+    On ECP5 the first two registers are the block's own; on AMD only the first one is. In LUTs, all
+    of them are flip-flops.
+    """
+    lattice, regs = part.family == "ecp5", rom_regs(depth)
+    rows = rom_rows(depth, width)
+    words = ceil(depth / rows)
+    blocks = rom_blocks(rows, words * width)
     filled = depth * width / (blocks * BLOCK_BITS)
-    if depth >= ROM_BLOCK_DEPTH or (part.family == "ecp5" and filled >= ECP5_BLOCK_FILL):
-        return Cost(bram18=blocks)
-    return lut_memory(depth, width, part)
+    if filled >= ECP5_BLOCK_FILL if lattice else depth >= ROM_BLOCK_DEPTH:
+        chosen = width * choose_luts(words, part) if words > 1 else 0
+        which = 2 * (words - 1).bit_length()
+        ff = (width if regs == 3 else 0) + which
+        return Cost(chosen, ff + (0 if lattice or regs == 1 else words * width), blocks)
+    leaves = ceil(depth / (16 if lattice else 64))
+    per_bit = leaves + (choose_luts(leaves, part) if lattice or leaves > 4 else 0)
+    return Cost(lut=width * per_bit, ff=width * regs)
 
 
 def lut_memory(depth: int, width: int, part: Device) -> Cost:
-    """A memory in LUTs."""
-    per_lut = 16 if part.family == "ecp5" else 64
-    return Cost(lut=width * ceil(depth / per_lut), ff=width)
+    """A RAM in LUTs that is written and read at once; no register behind it."""
+    if part.family == "ecp5":
+        banks = ceil(depth / 16)
+        return Cost(lut=6 * banks * ceil(width / 4) + width * choose_luts(banks, part))
+    deep = depth > 32
+    banks = ceil(depth / (64 if deep else 32))
+    per_word = ceil(width / 3) * 4 if deep else ceil(width / 6) * 4
+    return Cost(lut=banks * per_word + width * choose_luts(banks, part))
 
 
 def _mvau(p: Params, part: Device) -> Cost:
-    lanes = p["pe"] * p["simd"]
-    return _product(p, part, lanes, p["pe"] * p["simd"] * p["weight_bits"])
+    per_row = p["simd"]
+    return _product(p, part, per_row, p["pe"] * per_row * p["weight_bits"], 0)
 
 
 def _mvau_sparse(p: Params, part: Device) -> Cost:
     per_row = p["simd"] // p["block"] * p["nnz"]
     index_bits = max(1, (p["block"] - 1).bit_length())
     lanes = p["pe"] * per_row
-    cost = _product(p, part, lanes, lanes * (p["weight_bits"] + index_bits))
-    select = gather_luts(p["block"], p["in_bits"], part)
-    return cost + Cost(lut=round(lanes * select), ff=2 * lanes * p["in_bits"])
+    cost = _product(p, part, per_row, lanes * (p["weight_bits"] + index_bits), 1)
+    select = gather_luts(p["block"], p["in_bits"], part) * FITTED[part.family].gather
+    registers = lanes * (p["in_bits"] + p["weight_bits"])
+    return cost + Cost(lut=round(lanes * select), ff=registers)
 
 
-def _product(p: Params, part: Device, lanes: int, word_bits: int) -> Cost:
-    depth = p["mat_w"] // p["simd"] * (p["mat_h"] // p["pe"])
-    weights = memory(depth, word_bits, part)
-    buffer = lut_memory(2 * p["mat_w"] // p["simd"], p["simd"] * p["in_bits"], part)
-    product_bits = p["weight_bits"] + p["in_bits"]
-    in_dsp = bool(p.get("dsp"))
-    multiply = DSP_LANE_LUTS
-    if not in_dsp:
-        multiply = multiplier_luts(p["weight_bits"], p["in_bits"], part)
-    registers = 0.15 if in_dsp else 1.15
+def _product(p: Params, part: Device, per_row: int, word_bits: int, wait: int) -> Cost:
+    """The matrix unit around the products: ``per_row`` multipliers per row, ``wait`` registers."""
+    fitted, in_dsp = FITTED[part.family], bool(p.get("dsp"))
+    beats, folds, pe = p["mat_w"] // p["simd"], p["mat_h"] // p["pe"], p["pe"]
+    lanes, steps, x_bits = pe * per_row, beats * folds, p["simd"] * p["in_bits"]
+    product_bits, acc_bits = p["weight_bits"] + p["in_bits"], p["acc_bits"]
+    tree = pe * tree_bits(per_row, product_bits, acc_bits)
+    latency = wait + rom_regs(steps) + 1 + tree_levels(per_row)
+    multiply = 0.0 if in_dsp else multiplier_luts(p["weight_bits"], p["in_bits"], part)
+    control = 3 * latency + 4 * (2 * beats).bit_length() + 2 * steps.bit_length() + 20
     logic = Cost(
-        lut=round(lanes * (multiply + 2.4 * p["weight_bits"]) + 2 * p["pe"] * p["acc_bits"] + 60),
-        ff=round(lanes * product_bits * registers + 3 * p["pe"] * p["acc_bits"] + word_bits + 60),
+        lut=round(lanes * multiply + fitted.add * tree + pe * (acc_bits + fitted.chain)),
+        ff=lanes * (0 if in_dsp else product_bits) + tree + pe * acc_bits + control,
         dsp=lanes if in_dsp else 0,
     )
-    return weights + buffer + logic
+    held = lut_memory(2 * beats, x_bits, part) + Cost(ff=x_bits * rom_regs(steps))
+    out = lut_memory(ceil((latency + 3) / beats) + 1, pe * acc_bits, part)
+    rest = Cost(lut=fitted.control)
+    return memory(steps, word_bits, part) + held + logic + out + rest
 
 
 def _thresholding(p: Params, part: Device) -> Cost:
-    folds, width = p["channels"] // p["pe"], p["in_bits"] + 1
-    stages = p["steps"].bit_length()
-    total = Cost(lut=40, ff=40)
+    fitted = FITTED[part.family]
+    folds, pe, width = p["channels"] // p["pe"], p["pe"], p["in_bits"] + 1
+    stages, latency = p["steps"].bit_length(), 2
+    word_bits = pe * p["in_bits"] + (folds - 1).bit_length()
+    total = Cost(lut=fitted.control // 5, ff=20 + word_bits)
     for stage in range(stages):
+        regs = rom_regs(folds << stage)
+        latency += 1 + regs
         one = memory(folds << stage, width, part)
-        compare = Cost(lut=2 * width, ff=4 * p["in_bits"])
-        for _ in range(p["pe"]):
+        compare = Cost(lut=width * (3 if stage else 1) + fitted.chain, ff=stage * regs + stage + 1)
+        total += Cost(ff=word_bits * (regs + (stage + 1 < stages)))
+        for _ in range(pe):
             total = total + one + compare
-    return total
+    return total + lut_memory(latency + 2, pe * p["out_bits"], part)
 
 
 def _requant(p: Params, part: Device) -> Cost:
-    folds = p["channels"] // p["pe"]
-    value_bits = max(p["in_bits"] + p["mul_bits"] - 1, p["add_bits"]) + 1
+    fitted = FITTED[part.family]
+    folds, pe = p["channels"] // p["pe"], p["pe"]
+    regs = rom_regs(folds)
+    sum_bits = max(p["in_bits"] + p["mul_bits"], p["add_bits"], p["shift"] + 1) + 1
+    int_bits = max(sum_bits - p["shift"] + 1, p["out_bits"] + 2)
     factor = p["mul_bits"] - 1  # of the never negative factor
     multiply = 0.0 if factor <= 1 else multiplier_luts(factor, p["in_bits"], part)
-    lane = Cost(lut=round(multiply + 2 * value_bits + 2 * p["out_bits"]), ff=5 * value_bits)
-    total = memory(folds, p["pe"] * (p["mul_bits"] + p["add_bits"]), part) + Cost(lut=40, ff=40)
-    for _ in range(p["pe"]):
+    product = p["in_bits"] + factor
+    value = sum_bits + int_bits + p["shift"] / 3 + 2 * p["out_bits"]
+    lane = Cost(
+        lut=round(multiply + value + 3 * fitted.chain),
+        ff=product + p["add_bits"] + sum_bits + int_bits + p["out_bits"],
+    )
+    total = memory(folds, pe * (factor + p["add_bits"]), part)
+    total += Cost(lut=fitted.control // 2, ff=30 + regs * pe * p["in_bits"])
+    for _ in range(pe):
         total = total + lane
-    return total
+    return total + lut_memory(regs + 7, pe * p["out_bits"], part)
 
 
 def _dwc(p: Params, part: Device) -> Cost:
     if p["in_elems"] == p["out_elems"]:
         return Cost()
-    bits = max(p["in_elems"], p["out_elems"]) * p["elem_bits"]
-    if p["in_elems"] < p["out_elems"]:
-        return Cost(lut=16, ff=2 * bits)  # a shift register and its copy
-    return Cost(lut=bits + 10, ff=bits + 10)
+    wide = max(p["in_elems"], p["out_elems"])
+    bits = wide * p["elem_bits"]
+    ratio = wide // min(p["in_elems"], p["out_elems"])
+    if p["in_elems"] < p["out_elems"]:  # a shift register and its copy
+        return Cost(lut=12, ff=2 * bits - bits // ratio + (ratio - 1).bit_length() + 1)
+    return Cost(lut=bits + 10, ff=bits + ratio.bit_length())
 
 
 MODELS: dict[str, Callable[[Params, Device], Cost]] = {
