@@ -48,8 +48,8 @@ class Fitted:
 
 FITTED: Mapping[str, Fitted] = {
     "ecp5": Fitted((2.34, 1.32, 0.0), 1.81, 4, 1.0, 160),
-    "xc7": Fitted((1.4, 0.25, 0.0), 1.5, 0, 1.0, 80),
-    "xcup": Fitted((1.4, 0.25, 0.0), 1.5, 0, 1.0, 80),
+    "xc7": Fitted((1.4, 0.25, 2.0), 1.5, 0, 1.0, 80),
+    "xcup": Fitted((1.4, 0.25, 2.0), 1.5, 0, 1.0, 80),
 }
 
 Params = Mapping[str, int]
