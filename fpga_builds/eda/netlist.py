@@ -2,62 +2,74 @@
 """A synthesized netlist as something that Verilator simulates, with the accelerator's own harness.
 
 The mapped cells (LUTs, carries, registers) are replaced by Yosys' own simulation models of them,
-by Yosys: models read, netlist flattened, and written as plain Verilog. That is the same mathematics
-as simulating cell by cell, and Verilator compiles and runs it several times faster. Memories stay
-cells: block RAM, of which Yosys has no model, has ours (``hls/sim/cells``), LUT RAM Yosys' own.
+by Yosys: models read, netlist flattened, the logic between registers and memories minimised by
+ABC, and written as plain Verilog. That is the same function as cell by cell (`cell_files`), and
+Verilator compiles and runs it much faster; `docs/netlist.md` has the measurements. Memories
+and multipliers stay cells: of LUT RAM and DSP48E1 Yosys has models, the others are ours
+(``hls/sim/cells``).
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import logging
+import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from fpga_builds.eda.stat import read_stat
 from fpga_builds.eda.yosys import Engine, choose_engine, run_yosys
 from hls.devices import Device
-from hls.ir import Accelerator
-from hls.sim.verilate import SimBinary, Variant, build_library, make_plan, plan_key
-from models.errors import CheckError, ToolMissingError
+from hls.sim.netlist_plan import (
+    MODELS,
+    NetlistFiles,
+    build_netlist,
+    model_sources,
+    own_model,
+)
+from models.errors import CheckError, ToolError, ToolMissingError
 from models.files import storage_guard
+
+__all__ = ["MODELS", "NetlistFiles", "build_netlist", "cell_files", "inline_cells"]
 
 log = logging.getLogger(__name__)
 
-MODELS = Path(__file__).parents[2] / "hls" / "sim" / "cells"
-OUTPUT = "inlined.v"
-LIBRARY = "libphysim.so"
-SHARE = {"ecp5": "ecp5", "xc7": "xilinx", "xcup": "xilinx"}
-READ = {
-    "ecp5": (
-        "read_verilog -lib cells/cells_bb.v",
-        "read_verilog -overwrite -Icells cells/cells_sim.v",
-        "blackbox TRELLIS_DPR16X4 DP16KD MULT18X18D",
-    ),
-    "xilinx": (
-        "read_verilog -lib cells/cells_xtra.v",
-        "read_verilog -overwrite -Icells cells/cells_sim.v",
-        "blackbox RAMB18E1 RAMB36E1 RAMB18E2 RAMB36E2 RAM*M* RAM*X* SRL* DSP48E*",
-    ),
-}
-RAMS = {
-    "ecp5": ("DP16KD.sv",),
-    "xc7": ("phy_sim_ramb.sv", "RAMB18E1.sv", "RAMB36E1.sv"),
-    "xcup": ("phy_sim_ramb.sv", "RAMB18E2.sv", "RAMB36E2.sv"),
-}
-VERILATOR_FLAGS = ("--output-split", "20000", "--output-split-cfuncs", "500")
-CXX_FLAGS = ("-O1",)
-"""Half the compile time of -O2 for a simulation of a few hundred frames."""
+NETLIST, OUTPUT, CELLS = "netlist.v", "inlined.v", "cells.json"
+GATES = "AND,OR,XOR,MUX,ANDNOT,ORNOT"
 
 
 @dataclass(frozen=True)
-class NetlistFiles:
-    """What the simulator is given: block RAM models, Yosys' models of LUT RAM, the netlist."""
+class Library:
+    """A cell library of Yosys.
 
-    top_name: str
-    sources: tuple[Path, ...]
-    data_files: tuple[Path, ...] = ()
+    Attributes:
+        folder: below Yosys' share folder.
+        black_boxes: file with the cells that have no model.
+        models: file with the simulation models.
+        kept: cells that have a model there and stay cells: memories, multipliers.
+    """
+
+    folder: str
+    black_boxes: str
+    models: str
+    kept: tuple[str, ...]
+
+    def keeps(self, cell: str) -> bool:
+        """True if the library's model of ``cell`` is simulated as it is."""
+        return any(fnmatchcase(cell, pattern) for pattern in self.kept)
+
+
+LATTICE = Library("ecp5", "cells_bb.v", "cells_sim.v", ("TRELLIS_DPR16X4",))
+AMD = Library(
+    "xilinx", "cells_xtra.v", "cells_sim.v", ("RAM[0-9]*X*", "RAM[0-9]*M*", "SRL*", "DSP48E1")
+)
+LIBRARIES: Mapping[str, Library] = {"ecp5": LATTICE, "xc7": AMD, "xcup": AMD}
+EMPTY = ("RAMB18E1", "RAMB36E1")
+"""Cells that look like models in the library, with timing and without behaviour."""
 
 
 def inline_cells(
@@ -75,40 +87,107 @@ def inline_cells(
         netlist: flat Verilog of `fpga_builds.eda.synth`.
         top: its module.
         part: whose cells they are.
-        folder: emptied first; gets the result and Yosys' log.
+        folder: gets a subfolder named by a hash of the netlist; what is there already is reused.
         engine: see `fpga_builds.eda.yosys`.
         progress: told (done, total) commands.
 
     Raises:
         ToolMissingError: no Yosys.
         CheckError: there is no netlist.
-        ToolError: Yosys failed, as with a cell that it has no model of.
+        ToolError: Yosys failed, or there is a cell of which nobody has a model.
     """
     chosen = choose_engine(engine)
-    library = SHARE[part.family]
-    with storage_guard(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(share_folder(chosen) / library, folder / "cells")
-        try:
-            shutil.copyfile(netlist, folder / "netlist.v")
-        except FileNotFoundError as error:
-            raise CheckError(f"{netlist}: no netlist", hint="run `phyfold synth` again") from error
+    library = LIBRARIES[part.family]
+    commands = inline_script(library, top)
+    place = folder / f"inlined-{_key(netlist, chosen, commands)}"
+    if not (place / OUTPUT).is_file():
+        work = folder / f"{place.name}.{os.getpid()}.part"
+        with storage_guard(folder):
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            shutil.copyfile(netlist, work / NETLIST)
 
-    def tell(done: int, total: int, _command: str) -> None:
-        if progress is not None:
-            progress(done, total)
+        def tell(done: int, total: int, command: str) -> None:
+            log.info("yosys: %s", command)
+            if progress is not None:
+                progress(done, total)
 
-    commands = [
-        *READ[library],
-        "read_verilog -icells netlist.v",
+        run_yosys(
+            commands, work, engine=chosen, outputs=(OUTPUT, CELLS), name="inline", progress=tell
+        )
+        with storage_guard(folder):
+            (work / NETLIST).unlink()
+            shutil.rmtree(place, ignore_errors=True)
+            work.rename(place)
+    cells = read_stat(place / CELLS).design
+    return _files(top, cells, library, chosen, place / OUTPUT)
+
+
+def inline_script(library: Library, top: str) -> list[str]:
+    """The Yosys commands; the netlist lies in the working folder."""
+    share = f"+/{library.folder}"
+    return [
+        f"read_verilog -lib {share}/{library.black_boxes}",
+        f"read_verilog -overwrite {share}/{library.models}",
+        f"blackbox {' '.join((*library.kept, *EMPTY))}",
+        f"read_verilog {NETLIST}",
         f"hierarchy -check -top {top}",
         *("proc", "simplemap */t:$* %m", "opt_expr -mux_undef", "opt_merge", "opt_clean -purge"),
-        *("flatten -wb -noscopeinfo", "opt_expr", "opt_merge", "opt_clean -purge"),
+        *("flatten -wb -noscopeinfo", "opt_clean -purge"),
+        *(f"abc -g {GATES}", "opt_clean -purge"),
+        f"tee -q -o {CELLS} stat -json -top {top}",
         f"write_verilog -noattr {OUTPUT}",
     ]
-    run_yosys(commands, folder, engine=chosen, outputs=(OUTPUT,), name="inline", progress=tell)
-    rams = tuple(MODELS / name for name in ("phy_sim_bram.sv", *RAMS[part.family]))
-    return NetlistFiles(top, (*rams, folder / "cells" / "cells_sim.v", folder / OUTPUT))
+
+
+def cell_files(
+    netlist: Path, top: str, part: Device, cells: Iterable[str], *, engine: str = "auto"
+) -> NetlistFiles:
+    """The netlist as it is, every cell an instance of its model: slow; what `inline_cells` means.
+
+    Args:
+        netlist: flat Verilog of `fpga_builds.eda.synth`.
+        top: its module.
+        part: whose cells they are.
+        cells: types of the cells in it (``Synthesis.cells``).
+        engine: whose cell library is used.
+    """
+    return _files(top, cells, LIBRARIES[part.family], choose_engine(engine), netlist, whole=True)
+
+
+def _files(
+    top: str,
+    cells: Iterable[str],
+    library: Library,
+    engine: Engine,
+    netlist: Path,
+    *,
+    whole: bool = False,
+) -> NetlistFiles:
+    """Netlist and models; raises ToolError if a cell has none."""
+    types = sorted(cell for cell in cells if not cell.startswith("$"))
+    missing = [c for c in types if own_model(c) is None and not whole and not library.keeps(c)]
+    if missing:
+        raise ToolError(
+            f"no simulation model of {', '.join(missing)}: the netlist cannot be simulated",
+            hint="write one in hls/sim/cells, or run with --no-netlist",
+        )
+    place = share_folder(engine) / library.folder
+    theirs = [c for c in types if own_model(c) is None]
+    shared = (place / library.models,) if theirs else ()
+    return NetlistFiles(
+        top, (*model_sources(types), *shared, netlist), includes=(place,) if theirs else ()
+    )
+
+
+def _key(netlist: Path, engine: Engine, commands: Iterable[str]) -> str:
+    try:
+        text = netlist.read_bytes()
+    except OSError as error:
+        raise CheckError(f"{netlist}: no netlist", hint="run `phyfold synth` again") from error
+    digest = hashlib.sha256(text)
+    digest.update("\n".join((engine.name, engine.version, *commands)).encode())
+    return digest.hexdigest()[:16]
 
 
 def share_folder(engine: Engine) -> Path:
@@ -118,30 +197,3 @@ def share_folder(engine: Engine) -> Path:
     if spec is None or spec.origin is None:
         raise ToolMissingError(f"{module} not found", hint="pip install pyosys==0.70")
     return Path(spec.origin).parent / "share"
-
-
-def build_netlist(
-    files: NetlistFiles, accelerator: Accelerator, out_dir: Path, jobs: int = 2
-) -> SimBinary:
-    """The simulation library of a netlist, for `hls.sim.engine.Simulator`.
-
-    Raises ToolMissingError, ToolError with the log's tail, StorageError.
-    """
-    plan = make_plan(files, Variant.FAST)
-    cells = files.sources[-1].parent / "cells"
-    plan = replace(
-        plan,
-        verilator_flags=(*plan.verilator_flags, *VERILATOR_FLAGS, f"-I{cells}"),
-        cxx_flags=(*plan.cxx_flags, *CXX_FLAGS),
-    )
-    folder = out_dir / f"netlist-{plan_key(plan)}"
-    build_library(plan, folder, jobs)
-    return SimBinary(
-        accelerator=accelerator,
-        top_name=files.top_name,
-        library=(folder / LIBRARY).resolve(),
-        data_dir=files.sources[-1].parent.resolve(),
-        variant=Variant.FAST,
-        files=files,
-        out_dir=out_dir,
-    )
