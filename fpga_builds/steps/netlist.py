@@ -29,9 +29,19 @@ from models.errors import CheckError, MismatchError
 NUMBER = 75
 RESULT = "netlist.json"
 DEFAULT_FRAMES = 200
+HINT = (
+    "if `phyfold simulate` finds the RTL equal, the netlist is damaged or synthesis is wrong: "
+    "remove the 70-synth folder and run `phyfold synth` again"
+)
 SOURCES = (
     *("fpga_builds/eda/netlist.py", "fpga_builds/steps/netlist.py", "fpga_builds/stimulus.py"),
-    *("hls/sim/cells", "hls/sim/engine.py", "hls/sim/harness.cpp", "hls/qonnx_exec.py"),
+    *(
+        "hls/sim/cells",
+        "hls/sim/netlist_plan.py",
+        "hls/sim/engine.py",
+        "hls/sim/harness.cpp",
+        "hls/qonnx_exec.py",
+    ),
 )
 
 
@@ -73,7 +83,7 @@ def run(context: StepContext, part: Device, frames: int, engine: str) -> StepOut
             context.input("netlist_verilog"),
             top,
             part,
-            context.folder / "inlined",
+            context.cache / "netlist",
             engine=engine,
             progress=advance,
         )
@@ -83,9 +93,14 @@ def run(context: StepContext, part: Device, frames: int, engine: str) -> StepOut
     total = len(codes)
     with (
         context.reporter.bar("frames on the netlist", total) as advance,
-        Simulator(binary, shards=context.jobs) as simulator,
+        Simulator(binary, shards=context.jobs, explain=False) as simulator,
     ):
-        result = simulator.run(codes, progress=advance)
+        try:
+            result = simulator.run(codes, progress=advance)
+        except CheckError as error:
+            raise CheckError(
+                f"the netlist for {part.name} does not work: {error.message}", hint=HINT
+            ) from error
     got = np.asarray(result.outputs).reshape(total, -1)
     require_equal(got, expected, part, context.config.name)
     body = {
@@ -145,8 +160,7 @@ def require_equal(got: IntArray, expected: IntArray, part: Device, build: str) -
         f"{build}: the netlist for {part.name} differs from QONNX in "
         f"{int(wrong.any(axis=1).sum())} of {len(got)} frames, first in frame {frame}: element "
         f"{element} is {int(got[frame, element])}, expected {int(expected[frame, element])}",
-        hint="if `phyfold simulate` finds the RTL equal, the netlist is damaged or synthesis is "
-        "wrong: remove the 70-synth folder and run `phyfold synth` again",
+        hint=HINT,
     )
 
 
