@@ -48,10 +48,11 @@ def script(top: str, sources: Sequence[str], family: str, units: Sequence[str]) 
     return [
         "read_slang --threads 1 --ignore-assertions --best-effort-hierarchy "
         f"--blackboxed-module {DSP_CELL} --top {top} {' '.join(sources)}",
-        f"hierarchy -check -top {top}",
+        # Before `hierarchy`: it would cut every instance to the port widths of the first one.
+        f"techmap -map {dsp_map(family).name}",
+        f"hierarchy -top {top}",
         f"setattr -mod -set keep_hierarchy 1 {kept}",
         "flatten -noscopeinfo",
-        f"techmap -map {dsp_map(family).name}",
         *(("opt_hier", "opt_clean") * HIERARCHY_ROUNDS),
         *(
             f"{synth} -top {top} -run {first}:{second}"
