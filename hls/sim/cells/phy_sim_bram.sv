@@ -15,8 +15,8 @@
 // holds (WriteMode 0), gives the new data (1) or the old data (2). rst_i sets the output to RstVal: at
 // once with RstAsync, only while en_i is high with RstGated. RstBlocksWrite: nothing is written then.
 //
-// Where one port reads what the other one writes in the same cycle, the vendors leave the data open,
-// except for AMD's mode 2 (OldOnCollision). The model then gives the complement of the old data, so
+// Where one port reads a lane that the other one writes in the same cycle, the vendors leave the data
+// open, except for AMD's mode 2 (OldOnCollision). The model then gives the complement of the old, so
 // that a design which relies on it fails. Both writing to one place stops the simulation.
 `default_nettype none
 module phy_sim_bram #(
@@ -57,6 +57,7 @@ module phy_sim_bram #(
   function automatic logic [AddrW-4:0] lane_of(
     input logic [AddrW-1:0] addr, input int unsigned width, input logic [2:0] l
   );
+    if (width < 9) return addr[AddrW-1:3];
     return (AddrW - 3)'((addr >> unused_bits(width)) * (AddrW)'(width / 9) + (AddrW)'(l));
   endfunction
 
@@ -107,7 +108,9 @@ module phy_sim_bram #(
     if (ReadW == 0) begin : gen_no_read
       assign q_o[p] = '0;
     end else begin : gen_read
-      localparam int unsigned Far = max_unused(ReadW, OtherW);
+      localparam int unsigned Far     = max_unused(ReadW, OtherW);
+      localparam int unsigned Reads   = (ReadW < 9) ? 1 : ReadW / 9;  // lanes
+      localparam int unsigned Written = (OtherW < 9) ? 1 : OtherW / 9;
       logic [71:0] word;
       logic [71:0] word_d;
       logic [71:0] word_q;
@@ -131,7 +134,13 @@ module phy_sim_bram #(
           end
           if (WriteMode[p] == 2'd0) word_d = word_q;
         end else if (!OldRead && writes[1-p] && (addr >> Far) == (addr_i[1-p] >> Far)) begin
-          word_d = ~word;
+          for (int unsigned l = 0; l < Reads; l++) begin
+            for (int unsigned k = 0; k < Written; k++) begin
+              if (we_i[1-p][k]
+                  && lane_of(addr, ReadW, 3'(l)) == lane_of(addr_i[1-p], OtherW, 3'(k)))
+                word_d[9*l +: 9] = ~word[9*l +: 9];
+            end
+          end
         end
       end
       if (RstAsync) begin : gen_async
