@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +10,11 @@ import numpy as np
 import pytest
 from rtl_chains import Spec, chain, frames, mvau, requant
 
-from fpga_builds.eda.netlist import MODELS, build_netlist, inline_cells
+from fpga_builds.eda.netlist import build_netlist, inline_cells
 from fpga_builds.eda.synth import synthesize
 from hls import reference
 from hls.devices import device
 from hls.ir import IntFormat
-from hls.sim import tools
 from hls.sim.engine import simulate
 from hls.stitch import write_rtl
 
@@ -60,24 +56,3 @@ def test_products_in_dsp_blocks_are_exact(part: str, tmp_path: Path) -> None:
     assert len(np.unique(expected)) > 20
     outputs = np.asarray(simulate(binary, codes).outputs).reshape(FRAMES, -1)
     np.testing.assert_array_equal(outputs, expected)
-
-
-@pytest.mark.verilator
-@pytest.mark.parametrize(
-    ("model", "parameter"),
-    [("MULT18X18D", '-GREG_OUTPUT_CLK="NONE"'), ("DSP48E2", "-GMREG=1")],
-)
-def test_a_mode_that_is_not_modelled_is_refused(model: str, parameter: str, tmp_path: Path) -> None:
-    shutil.copy(MODELS / f"{model}.sv", tmp_path)
-    verilator = tools.verilator_root() / "bin" / "verilator_bin"
-    command = [verilator, "--lint-only", "--no-timing", parameter, "--top-module", model]
-    done = subprocess.run(
-        [*command, f"{model}.sv"],
-        cwd=tmp_path,
-        env={**os.environ, "VERILATOR_ROOT": str(tools.verilator_root())},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert f"{model}: only" in done.stderr
