@@ -64,9 +64,7 @@ class Library:
 
 
 LATTICE = Library("ecp5", "cells_bb.v", "cells_sim.v", ("TRELLIS_DPR16X4",))
-AMD = Library(
-    "xilinx", "cells_xtra.v", "cells_sim.v", ("RAM[0-9]*X*", "RAM[0-9]*M*", "SRL*", "DSP48E1")
-)
+AMD = Library("xilinx", "cells_xtra.v", "cells_sim.v", ("RAM*X*", "RAM*M*", "SRL*", "DSP48E1"))
 LIBRARIES: Mapping[str, Library] = {"ecp5": LATTICE, "xc7": AMD, "xcup": AMD}
 EMPTY = ("RAMB18E1", "RAMB36E1")
 """Cells that look like models in the library, with timing and without behaviour."""

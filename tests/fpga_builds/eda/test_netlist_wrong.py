@@ -113,6 +113,19 @@ def test_a_cell_without_a_model_is_named(tmp_path: Path) -> None:
         inline_cells(netlist, "top", PART, tmp_path / "work")
 
 
+@pytest.mark.yosys
+def test_memories_stay_cells(tmp_path: Path) -> None:
+    netlist = tmp_path / "n.v"
+    netlist.write_text(
+        "module top(input ap_clk, input [1:0] d, input [4:0] a, output [1:0] o);\n"
+        "  RAM32M u_ram(.WCLK(ap_clk), .WE(1'b1), .ADDRD(a), .ADDRA(a), .DIA(d), .DOA(o));\n"
+        "endmodule\n"
+    )
+    files = inline_cells(netlist, "top", device("xc7z020"), tmp_path / "work")
+    assert [path.name for path in files.sources] == ["cells_sim.v", "inlined.v"]
+    assert re.search(r"^\s*RAM32M\b", files.sources[-1].read_text(), re.MULTILINE)
+
+
 @pytest.mark.verilator
 def test_a_changed_weight_is_traced_to_its_layer(tmp_path: Path) -> None:
     product = mvau((4, 4), 1, 1, U4, S4)
