@@ -98,6 +98,16 @@ def load_record(folder: Path) -> StepRecord | None:
     return record if whole else None
 
 
+def load_records(out: Path, pattern: str) -> tuple[StepRecord, ...]:
+    """The records of all finished steps in ``out`` whose folder's name matches ``pattern``.
+
+    What a step works in (``.part``) and what a result replaced (``.old``) is no finished step.
+    """
+    places = (path for path in sorted(out.glob(pattern)) if not path.suffix)
+    found = (load_record(path) for path in places)
+    return tuple(record for record in found if record is not None)
+
+
 @dataclass(frozen=True)
 class State:
     """Records of the steps done so far; adding one gives a new state."""

@@ -7,13 +7,16 @@ whoever simulates which chunk, in which order and on how many cores, the frames 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from fpga_builds.config import BuildConfig, ChannelConfig
-from hls.ir import Border, IntArray
+from hls.compiler import decide_outputs, to_codes
+from hls.ir import Accelerator, Border, IntArray
 from models.errors import ConfigError
 from models.mimo import BitArray, MimoSystem, frame_chunk
 
@@ -77,3 +80,35 @@ def dequantize(border: Border, codes: npt.ArrayLike) -> FloatArray:
     """Host values code * scale + offset, float32."""
     values = np.asarray(codes, dtype=np.float64) * np.asarray(border.scale)
     return np.asarray(values + np.asarray(border.offset), dtype=np.float32)
+
+
+def frame_source(
+    config: BuildConfig, border: Border
+) -> Callable[[Chunk], tuple[BitArray | None, FloatArray]]:
+    """Gives the frames of a chunk: (bits sent [n, K] or None, host values [n, ...] float32)."""
+    if config.channel is None:
+        seed = config.simulate.seed
+        return lambda chunk: (None, dequantize(border, random_codes(border, chunk, seed)))
+    system = system_of(config.channel)
+    return lambda chunk: received(config, system, chunk)
+
+
+def input_codes(border: Border, x: npt.ArrayLike) -> IntArray:
+    """What the host's quantizer makes of host values [n, ...]: codes [n, *shape]."""
+    values = np.asarray(x)
+    return to_codes(border, values.reshape(len(values), -1)).reshape(len(values), *border.shape)
+
+
+def vectors(
+    config: BuildConfig, accelerator: Accelerator, model: Path, chunks: Sequence[Chunk]
+) -> tuple[BitArray | None, IntArray, IntArray]:
+    """(bits sent or None, input codes, what QONNX gives) of all frames of ``chunks``."""
+    from hls.qonnx_exec import load_model, run_qonnx
+
+    source = frame_source(config, accelerator.input)
+    sent, values = zip(*(source(chunk) for chunk in chunks), strict=True)
+    x = np.concatenate(values)
+    results = run_qonnx(load_model(model), x)
+    expected = decide_outputs(results, config.compile.output, accelerator.output)
+    bits = None if config.channel is None else np.concatenate(sent)
+    return bits, input_codes(accelerator.input, x), expected

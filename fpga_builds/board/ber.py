@@ -64,11 +64,12 @@ def measure(
     """
     chunks = stimulus.chunks_of(config)
     total = sum(chunk.frames for chunk in chunks)
+    source = stimulus.frame_source(config, reference.accelerator.input)
     counted: dict[float | None, list[BoardBer]] = {}
     done = 0
     for chunk in chunks:
         run = partial(_run, link, status, package, partial(_shifted, progress, done, total))
-        result = _count(config, chunk, reference, run)
+        result = _count(config, chunk, reference, source(chunk), run)
         counted.setdefault(chunk.snr_db, []).append(result)
         done += chunk.frames
     return [_sum(parts) for parts in counted.values()]
@@ -91,12 +92,16 @@ def _shifted(
 
 
 def _count(
-    config: BuildConfig, chunk: Chunk, reference: Reference, run: Callable[[IntArray], FramesResult]
+    config: BuildConfig,
+    chunk: Chunk,
+    reference: Reference,
+    frames: tuple[Any, Any],
+    run: Callable[[IntArray], FramesResult],
 ) -> BoardBer:
     from models.ber import count
 
     border, output = reference.accelerator.input, reference.accelerator.output
-    sent, x = _frames(config, chunk, reference.accelerator)
+    sent, x = frames
     flat = np.asarray(x, dtype=np.float32).reshape(len(x), -1)
     result = run(to_codes(border, flat))
     shaped = flat.reshape(len(flat), *border.shape)
@@ -111,14 +116,6 @@ def _count(
         point = count(float(chunk.snr_db or 0.0), sent, result.outputs).to_json()
     first = chunk.index * config.simulate.chunk_frames + int(wrong[0]) if len(wrong) else None
     return BoardBer(chunk.snr_db, chunk.frames, len(wrong), first, result.cycles, point)
-
-
-def _frames(config: BuildConfig, chunk: Chunk, accelerator: Accelerator) -> tuple[Any, Any]:
-    """(bits sent or None, host values) of a chunk."""
-    if config.channel is not None:
-        return stimulus.received(config, stimulus.system_of(config.channel), chunk)
-    codes = stimulus.random_codes(accelerator.input, chunk, config.simulate.seed)
-    return None, stimulus.dequantize(accelerator.input, codes)
 
 
 def _sum(parts: list[BoardBer]) -> BoardBer:

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from fpga_builds import stimulus
 from fpga_builds.checks import Check
@@ -33,15 +30,14 @@ from fpga_builds.eda.synth import (
 from fpga_builds.eda.yosys import choose_engine
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
-from fpga_builds.state import StepRecord, load_record
+from fpga_builds.state import StepRecord, load_records
 from fpga_builds.steps.hdl import load_rtl
 from fpga_builds.storage import hash_json, hash_sources, read_json, write_json
 from fpga_builds.versions import package_version
 from hls.board import Board, BoardPackage, load_board, write_board
-from hls.compiler import decide_outputs, to_codes
 from hls.cycles import accelerator_cycles
 from hls.devices import device
-from hls.ir import Accelerator, IntArray
+from hls.ir import Accelerator
 from models.errors import CheckError
 from models.files import storage_guard
 
@@ -116,7 +112,12 @@ def run(context: StepContext, board: Board) -> StepOutput:
 def _package(context: StepContext, accelerator: Accelerator, board: Board) -> BoardPackage:
     """The board's RTL with golden frames of the channel and what QONNX makes of them."""
     settings = context.config.bitstream
-    codes, expected = golden_frames(context, accelerator, settings.golden_frames)
+    snrs = context.config.simulate.snr_db
+    snr_db = snrs[len(snrs) // 2] if context.config.channel is not None else None
+    chunk = stimulus.Chunk(snr_db, 0, settings.golden_frames)
+    _sent, codes, expected = stimulus.vectors(
+        context.config, accelerator, context.input("model"), [chunk]
+    )
     folder = context.folder / PACKAGE_FOLDER
     clock_mhz = settings.clock_mhz or context.config.compile.clock_mhz
     write_board(
@@ -130,28 +131,6 @@ def _package(context: StepContext, accelerator: Accelerator, board: Board) -> Bo
         baud=settings.baud,
     )
     return load_board(folder)
-
-
-def golden_frames(
-    context: StepContext, accelerator: Accelerator, count: int
-) -> tuple[IntArray, IntArray]:
-    """Input codes and what the QONNX execution gives for them, [count, ...] each."""
-    from hls.qonnx_exec import load_model, run_qonnx
-
-    config = context.config
-    chunk = stimulus.Chunk(None, 0, count)
-    if config.channel is None:
-        codes = stimulus.random_codes(accelerator.input, chunk, config.simulate.seed)
-        x = stimulus.dequantize(accelerator.input, codes)
-    else:
-        snrs = config.simulate.snr_db
-        chunk = stimulus.Chunk(snrs[len(snrs) // 2], 0, count)
-        _bits, x = stimulus.received(config, stimulus.system_of(config.channel), chunk)
-        flat = to_codes(accelerator.input, np.asarray(x).reshape(count, -1))
-        codes = flat.reshape(count, *accelerator.input.shape)
-    model = load_model(context.input("model"))
-    results = run_qonnx(model, x)
-    return codes, decide_outputs(results, config.compile.output, accelerator.output)
 
 
 def _synthesis(context: StepContext, package: BoardPackage, folder: Path) -> Synthesis:
@@ -313,7 +292,4 @@ def require(body: dict[str, Any]) -> None:
 
 def bitstream_records(out: Path) -> tuple[StepRecord, ...]:
     """What a build's folder holds of bitstreams, one record per board."""
-    found: Sequence[StepRecord | None] = [
-        load_record(path) for path in sorted(out.glob(f"{NUMBER}-bitstream-*"))
-    ]
-    return tuple(record for record in found if record is not None)
+    return load_records(out, f"{NUMBER}-bitstream-*")

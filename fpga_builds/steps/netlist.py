@@ -20,7 +20,6 @@ from fpga_builds.metrics import Better, Metric
 from fpga_builds.steps.hdl import load_rtl
 from fpga_builds.storage import write_json
 from fpga_builds.versions import package_version
-from hls.compiler import decide_outputs, to_codes
 from hls.cycles import accelerator_cycles
 from hls.devices import Device
 from hls.ir import Accelerator, IntArray
@@ -89,7 +88,11 @@ def run(context: StepContext, part: Device, frames: int, engine: str) -> StepOut
         )
     with context.reporter.bar(f"netlist, {part.name}: verilate and compile C++"):
         binary = build_netlist(files, accelerator, context.cache / "netlist", context.jobs)
-    sent, codes, expected = vectors(context, accelerator, frames)
+    sent, codes, expected = stimulus.vectors(
+        context.config, accelerator, context.input("model"), _chunks(context.config, frames)
+    )
+    if sent is not None and sent.shape != expected.shape:
+        sent = None  # soft outputs: there are no bits to count
     total = len(codes)
     with (
         context.reporter.bar("frames on the netlist", total) as advance,
@@ -119,32 +122,10 @@ def run(context: StepContext, part: Device, frames: int, engine: str) -> StepOut
     return StepOutput({"netlist_simulation": RESULT}, metrics(body, part), body)
 
 
-def vectors(
-    context: StepContext, accelerator: Accelerator, frames: int
-) -> tuple[IntArray | None, IntArray, IntArray]:
-    """(bits sent or None, input codes, what QONNX gives), ``frames`` frames over all SNRs."""
-    from hls.qonnx_exec import load_model, run_qonnx
-
-    config = context.config
-    border = accelerator.input
-    model = load_model(context.input("model"))
-    sent: IntArray | None = None
-    if config.channel is None:
-        codes = stimulus.random_codes(border, stimulus.Chunk(None, 0, frames), config.simulate.seed)
-        x = stimulus.dequantize(border, codes)
-    else:
-        system = stimulus.system_of(config.channel)
-        parts = [stimulus.received(config, system, chunk) for chunk in _chunks(config, frames)]
-        x = np.concatenate([values for _bits, values in parts])
-        sent = np.concatenate([bits for bits, _values in parts]).astype(np.int64)
-        codes = to_codes(border, x.reshape(len(x), -1)).reshape(len(x), *border.shape)
-    expected = decide_outputs(run_qonnx(model, x), config.compile.output, accelerator.output)
-    bits = sent if sent is not None and sent.shape == expected.shape else None
-    return bits, codes, expected
-
-
 def _chunks(config: BuildConfig, frames: int) -> list[stimulus.Chunk]:
     """The first frames of every SNR, ``frames`` or a few more in all."""
+    if config.channel is None:
+        return [stimulus.Chunk(None, 0, frames)]
     snrs = config.simulate.snr_db
     each = min(-(-frames // len(snrs)), config.simulate.chunk_frames)
     return [stimulus.Chunk(snr, 0, each) for snr in snrs]

@@ -29,7 +29,7 @@ from fpga_builds.steps.hdl import load_rtl
 from fpga_builds.stimulus import Chunk
 from fpga_builds.storage import hash_json, hash_path, hash_sources, read_json, write_json
 from fpga_builds.versions import package_version
-from hls.compiler import decide_outputs, to_codes
+from hls.compiler import decide_outputs
 from hls.ir import Accelerator, IntArray
 from models.errors import ConfigError, MismatchError, PhyfoldError
 
@@ -82,7 +82,7 @@ def run(context: StepContext) -> StepOutput:
                 codes, disturbance=disturbance, progress=progress
             ),
             qonnx=_qonnx(context.input("model")),
-            frames=_frame_source(config, accelerator),
+            frames=stimulus.frame_source(config, accelerator.input),
             explain=_explainer(context, accelerator, disturbance),
         )
         records = count_chunks(context, bench)
@@ -100,32 +100,11 @@ def _disturbance(config: BuildConfig) -> Disturbance | None:
     return Disturbance(sim.disturb_seed, sim.gap_probability, sim.stall_probability)
 
 
-def _codes(accelerator: Accelerator, x: Any) -> IntArray:
-    """What the host's quantizer makes of host values [n, ...]: codes [n, *shape]."""
-    border = accelerator.input
-    return to_codes(border, np.asarray(x).reshape(len(x), -1)).reshape(len(x), *border.shape)
-
-
 def _qonnx(model: Path) -> Callable[[Any], Any]:
     from hls.qonnx_exec import load_model, run_qonnx
 
     loaded = load_model(model)
     return lambda x: run_qonnx(loaded, x)
-
-
-def _frame_source(
-    config: BuildConfig, accelerator: Accelerator
-) -> Callable[[Chunk], tuple[Any, Any]]:
-    if config.channel is not None:
-        system = stimulus.system_of(config.channel)
-        return lambda chunk: stimulus.received(config, system, chunk)
-    border = accelerator.input
-
-    def codes(chunk: Chunk) -> tuple[None, Any]:
-        drawn = stimulus.random_codes(border, chunk, config.simulate.seed)
-        return None, stimulus.dequantize(border, drawn)
-
-    return codes
 
 
 def _explainer(
@@ -163,11 +142,11 @@ def write_waveform_of(config: BuildConfig, state: State, frames: range, out: Pat
             f"0 to {size - 1}"
         )
     snr_db = config.simulate.snr_db[0] if config.channel is not None else None
-    _sent, x = _frame_source(config, accelerator)(Chunk(snr_db, 0, frames.stop))
+    _sent, x = stimulus.frame_source(config, accelerator.input)(Chunk(snr_db, 0, frames.stop))
     return write_waveform(
         load_rtl(state.file("rtl_index")),
         accelerator,
-        _codes(accelerator, x),
+        stimulus.input_codes(accelerator.input, x),
         frames,
         path=out / "waveform",
         build_dir=out / "cache" / "verilator",
@@ -232,7 +211,7 @@ def count_chunk(
     from models.ber import count
 
     sent, x = bench.frames(chunk)
-    codes = _codes(bench.accelerator, x)
+    codes = stimulus.input_codes(bench.accelerator.input, x)
     result = bench.simulate(codes, progress)
     output = bench.accelerator.output
     expected = decide_outputs(bench.qonnx(x), config.compile.output, output)

@@ -21,7 +21,7 @@ from fpga_builds.eda.synth import PROGRAM_TEXT, Synthesis, synthesize
 from fpga_builds.eda.yosys import OVERRIDE
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
-from fpga_builds.state import StepRecord, load_record
+from fpga_builds.state import StepRecord, load_records
 from fpga_builds.steps.hdl import load_rtl
 from fpga_builds.storage import read_json, write_json
 from hls.devices import Device, device
@@ -108,6 +108,4 @@ def load_synthesis(record: StepRecord) -> Synthesis:
 
 def synth_records(out: Path) -> tuple[StepRecord, ...]:
     """What a build's folder holds of synthesis, one record per part."""
-    places = (path for path in sorted(out.glob(f"{NUMBER}-synth-*")) if not path.suffix)
-    found = (load_record(path) for path in places)
-    return tuple(record for record in found if record is not None)
+    return load_records(out, f"{NUMBER}-synth-*")
