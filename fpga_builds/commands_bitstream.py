@@ -42,16 +42,15 @@ def _step(board: str) -> Step:
     from fpga_builds.amd import BOARDS as AMD_BOARDS
     from fpga_builds.amd import find_board
 
-    name = board.lower()
-    if name in BOARDS:
-        return bitstream.step_for(BOARDS[name])
-    known = {amd.lower() for amd in AMD_BOARDS}
-    if name not in known:
+    if board.lower() in BOARDS:
+        return bitstream.step_for(BOARDS[board.lower()])
+    try:
+        return _amd_step(find_board(board).name)
+    except ConfigError as error:
         raise ConfigError(
             f"no board {board!r}",
             hint=f"open tools: {', '.join(BOARDS)}; with Vivado: {', '.join(AMD_BOARDS)}",
-        )
-    return _amd_step(find_board(board).name)
+        ) from error
 
 
 def _amd_step(board: str) -> Step:

@@ -12,16 +12,15 @@ from fpga_builds.commands import Job
 from fpga_builds.eda.synth import Synthesis, require_fit
 from fpga_builds.eda.yosys import choose_engine
 from fpga_builds.flow import Flow
-from fpga_builds.layer_table import finn_by_layer, layer_rows, layer_table
-from fpga_builds.silicon import current, routed_layers
+from fpga_builds.layer_table import layer_table
+from fpga_builds.silicon import current, layers_of, routed_layers
 from fpga_builds.steps import detector_steps
 from fpga_builds.steps.bitstream import bitstream_records
 from fpga_builds.steps.netlist import DEFAULT_FRAMES
 from fpga_builds.steps.netlist import step_for as netlist_step_for
 from fpga_builds.steps.synth import load_synthesis, step_for
-from fpga_builds.storage import exclusive, hash_path, read_json
+from fpga_builds.storage import exclusive, hash_path
 from hls.devices import device
-from hls.ir import Accelerator
 from models.errors import CheckError
 
 
@@ -53,19 +52,14 @@ def synth(
         netlist = None
         if netlist_frames and fits(load_synthesis(state.records[step.name])):
             last = netlist_step_for(target, netlist_frames, engine)
-            flow = Flow((*steps, last), job.config, job.out, jobs=job.jobs, reporter=job.reporter)
-            state = flow.run(last.name)
-            netlist = dict(state.records[last.name].info)
+            netlist = dict(flow.run_step(last, state).info)
     record = state.records[step.name]
     result = load_synthesis(record)
-    accelerator = Accelerator.load(state.file("accelerator"))
-    finn = finn_by_layer(read_json(state.file("compiled") / "estimates.json"))
     made, _stale = current(bitstream_records(job.out), hash_path(state.file("rtl")))
-    routed = routed_layers(made)
     body = {
         "build": job.config.name,
         **result.to_json(),
-        "layers": layer_rows(result, accelerator, finn, routed.get(target.name)),
+        "layers": layers_of(result, state, routed_layers(made)),
         "netlist": netlist,
         "netlist_json": str(result.netlist_json),
         "netlist_verilog": str(result.netlist_verilog),

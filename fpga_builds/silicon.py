@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from fpga_builds.eda.nextpnr import CELLS
+from fpga_builds.eda.synth import Synthesis
 from fpga_builds.layer_table import finn_by_layer, layer_rows, totals_row
 from fpga_builds.metrics import Metric
 from fpga_builds.state import State, StepRecord, load_record
+from fpga_builds.steps import netlist
 from fpga_builds.steps.bitstream import bitstream_records
 from fpga_builds.steps.synth import load_synthesis, synth_records
 from fpga_builds.storage import hash_path, read_json
@@ -22,7 +24,7 @@ from hls.devices import device
 from hls.ir import Accelerator
 from models.errors import CompileError
 
-RTL = "input rtl"
+RTL, NETLIST = "input rtl", "input netlist_verilog"
 Layers = Mapping[str, Mapping[str, int]]
 
 
@@ -65,20 +67,28 @@ def current(records: tuple[StepRecord, ...], rtl: str) -> tuple[tuple[StepRecord
     return good, [record.step for record in records if record not in good]
 
 
-def _synthesis(record: StepRecord, state: State, routed: Mapping[str, Layers]) -> dict[str, Any]:
-    result = load_synthesis(record)
+def layers_of(
+    result: Synthesis, state: State, routed: Mapping[str, Layers]
+) -> list[dict[str, Any]]:
+    """Rows of `layer_rows` for a synthesis: FINN, cost model, synthesis, and routed if it was."""
     accelerator = Accelerator.load(state.file("accelerator"))
     finn = finn_by_layer(read_json(state.file("compiled") / "estimates.json"))
-    rows = layer_rows(result, accelerator, finn, routed.get(result.part.name))
+    return layer_rows(result, accelerator, finn, routed.get(result.part.name))
+
+
+def _synthesis(record: StepRecord, state: State, routed: Mapping[str, Layers]) -> dict[str, Any]:
+    result = load_synthesis(record)
+    rows = layers_of(result, state, routed)
     body = {**result.to_json(), "layers": rows, "total": totals_row(rows)}
-    return {**body, "netlist": _netlist(record)}
+    return {**body, "netlist": _netlist(record, result)}
 
 
-def _netlist(record: StepRecord) -> dict[str, Any] | None:
+def _netlist(record: StepRecord, result: Synthesis) -> dict[str, Any] | None:
     """What the simulation of this very netlist counted, if there was one."""
-    name = record.folder.name.replace("70-synth", "75-netlist")
-    simulated = load_record(record.folder.with_name(name))
-    return None if simulated is None else dict(simulated.info)
+    simulated = load_record(record.folder.parent / netlist.folder_name(result.part))
+    if simulated is None or simulated.depends.get(NETLIST) != hash_path(result.netlist_verilog):
+        return None
+    return dict(simulated.info)
 
 
 def _metrics(record: StepRecord, part: str) -> list[Metric]:

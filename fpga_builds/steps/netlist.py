@@ -49,6 +49,11 @@ def step_name(part: Device) -> str:
     return f"netlist-{part.name.lower()}"
 
 
+def folder_name(part: Device) -> str:
+    """Name of its folder."""
+    return f"{NUMBER:02d}-{step_name(part)}"
+
+
 def step_for(part: Device, frames: int = DEFAULT_FRAMES, engine: str = "auto") -> Step:
     """The step that simulates ``frames`` frames on the netlist for ``part``."""
     return Step(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,28 @@ def test_results_of_older_rtl_are_left_out_and_named(built: tuple[Path, State, s
     found = silicon(out, state, PART)
     assert (found["synthesis"], found["bitstreams"], found["metrics"]) == ([], [], [])
     assert found["stale"] == ["synth-lfe5u-85f", "bitstream-ulx3s"]
+
+
+def test_a_simulation_counts_for_the_netlist_that_it_ran_on_only(
+    built: tuple[Path, State, str],
+) -> None:
+    out, state, _rtl = built
+    place = out / "75-netlist-lfe5u-85f"
+    place.mkdir()
+    this = hash_path(out / "70-synth-lfe5u-85f" / "n.v")
+    for netlist, found in ((this, {"frames": 200}), ("another", None)):
+        depends = {"input netlist_verilog": netlist}
+        StepRecord("netlist-lfe5u-85f", place, "k", depends, {}, info={"frames": 200}).save()
+        (table,) = silicon(out, state, PART)["synthesis"]
+        assert table["netlist"] == found
+
+
+def test_a_step_at_work_or_replaced_is_no_result(built: tuple[Path, State, str]) -> None:
+    out, state, _rtl = built
+    for suffix in (".part", ".old"):
+        folder = out / f"80-bitstream-ulx3s{suffix}"
+        shutil.copytree(out / "80-bitstream-ulx3s", folder)
+    assert len(silicon(out, state, PART)["bitstreams"]) == 1
 
 
 def test_the_report_shows_them_and_a_missed_clock_fails_it(
