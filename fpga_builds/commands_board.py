@@ -10,15 +10,11 @@ import typer
 
 from fpga_builds.board.session import Action, Line
 from fpga_builds.commands import ROOT, Job, configure
+from fpga_builds.options import Json, Out, Quiet
 from fpga_builds.progress import Reporter
 from fpga_builds.runner import Outcome
 from models.errors import ConfigError
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]
-Out = Annotated[
-    Path | None, typer.Option("--out", help="Folder of results.", show_default="build/<name>")
-]
 DEFAULT_FRAMES = 1000
 
 

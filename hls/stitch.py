@@ -20,6 +20,7 @@ from typing import Any
 from hls.cycles import LayerCycles, accelerator_cycles, layer_cycles
 from hls.ir import Accelerator, Layer, Stream
 from hls.memfiles import memory_files
+from hls.templates import render
 from models.errors import CompileError, StorageError
 
 KERNELS = Path(__file__).with_name("rtl")
@@ -140,16 +141,6 @@ def write_rtl(acc: Accelerator, out_dir: Path) -> RtlPackage:
 
 def render_top(acc: Accelerator) -> str:
     """Text of the top module."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(KERNELS / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 (SystemVerilog, not HTML)
-    )
     wires = {s.name: stream_wires(acc, s.name) for s in acc.streams}
     units = [
         _Unit(
@@ -163,7 +154,8 @@ def render_top(acc: Accelerator) -> str:
         )
         for layer in acc.layers
     ]
-    return environment.get_template(TEMPLATE).render(
+    return render(
+        KERNELS / "templates" / TEMPLATE,
         top=top_name(acc),
         version=_version(),
         digest=description_digest(acc),

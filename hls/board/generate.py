@@ -28,6 +28,7 @@ from hls.ir import Accelerator, IntArray, Stream
 from hls.sim.packing import pack
 from hls.sim.verilate import RtlFiles
 from hls.stitch import KERNELS
+from hls.templates import render
 from models.errors import CompileError, ConfigError
 from models.files import storage_guard, write_atomic
 
@@ -261,18 +262,9 @@ def _hash(files: Mapping[str, str], plan: _Plan) -> int:
 
 
 def _render(plan: _Plan, accelerator_top: str, build_hash: int) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(KERNELS / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 (SystemVerilog, not HTML)
-    )
     pll = plan.pll
-    return environment.get_template(TEMPLATE).render(
+    return render(
+        KERNELS / "templates" / TEMPLATE,
         top=plan.top_name,
         version=_version(),
         build_hash=f"{build_hash:016x}",

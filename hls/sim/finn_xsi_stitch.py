@@ -23,6 +23,7 @@ from typing import Any
 
 from hls.sim import tools
 from hls.sim.verilate import RtlFiles
+from hls.templates import render
 from models.errors import CompileError
 
 TOP = "finn_design_wrapper"
@@ -136,17 +137,7 @@ def _publish(model: Any, top: _Top, folder: Path) -> Path:
 
 
 def _render(top: _Top) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 (Verilog, not HTML)
-    )
-    return environment.get_template(TEMPLATE).render(top=TOP, **vars(top))
+    return render(Path(__file__).with_name(TEMPLATE), top=TOP, **vars(top))
 
 
 def _join(model: Any, ops: Sequence[Any]) -> _Top:
