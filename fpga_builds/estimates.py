@@ -10,6 +10,7 @@ from fpga_builds.versions import package_version
 from hls.costs import accelerator_cost, layer_cost
 from hls.cycles import accelerator_cycles, layer_cycles
 from hls.devices import Device, device
+from hls.estimates import multipliers
 from hls.ir import Accelerator, Layer
 
 SOURCE = "40-hdl/accelerator/accelerator.json"
@@ -55,8 +56,8 @@ def estimates_of(accelerator: Accelerator, part: str) -> tuple[Metric, ...]:
         ("throughput_per_s", clock_mhz * 1e6 / cycles.ii_cycles, "frames/s", "higher"),
         ("latency_us", cycles.latency_cycles / clock_mhz, "us", "lower"),
         ("clock_mhz", clock_mhz, "MHz", "neither"),
-        ("multipliers", _multipliers(accelerator), "1", "lower"),
-        ("weight_memory_bits", _weight_bits(accelerator), "bit", "lower"),
+        ("multipliers", _total(accelerator, "multipliers"), "1", "lower"),
+        ("weight_memory_bits", _total(accelerator, "weight_memory_bits"), "bit", "lower"),
     ]
     for name in RESOURCES:
         value = getattr(cost, name)
@@ -69,25 +70,6 @@ def estimates_of(accelerator: Accelerator, part: str) -> tuple[Metric, ...]:
     )
 
 
-def _lanes(layer: Layer) -> int:
-    """Multipliers of a matrix-vector layer."""
-    p = layer.params
-    columns = p["simd"] // p["block"] * p["nnz"] if layer.kind == "mvau_sparse" else p["simd"]
-    return p["pe"] * columns
-
-
-def _multipliers(accelerator: Accelerator) -> int:
-    return sum(_lanes(layer) for layer in accelerator.layers if layer.kind.startswith("mvau"))
-
-
-def _weight_bits(accelerator: Accelerator) -> int:
-    """Bits of weights as they are stored; the places of a sparse layer's non-zeros included."""
-    bits = 0
-    for layer in accelerator.layers:
-        p = layer.params
-        if layer.kind == "mvau":
-            bits += p["mat_w"] * p["mat_h"] * p["weight_bits"]
-        elif layer.kind == "mvau_sparse":
-            stored = p["mat_w"] // p["block"] * p["nnz"] * p["mat_h"]
-            bits += stored * (p["weight_bits"] + max(1, (p["block"] - 1).bit_length()))
-    return bits
+def _total(accelerator: Accelerator, key: str) -> int:
+    """Sum over the matrix layers of a figure of `hls.estimates.multipliers`."""
+    return sum(multipliers(layer).get(key, 0) for layer in accelerator.layers)

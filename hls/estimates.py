@@ -11,6 +11,7 @@ from hls.costs import Cost, layer_cost, stream_cost
 from hls.cycles import accelerator_cycles, layer_cycles
 from hls.devices import Device
 from hls.ir import Accelerator, Layer
+from hls.multipliers import multiplier_count
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
@@ -68,12 +69,12 @@ def multipliers(layer: Layer) -> dict[str, int]:
     p = layer.params
     if layer.kind == "mvau":
         bits = p["mat_w"] * p["mat_h"] * p["weight_bits"]
-        return {"multipliers": p["pe"] * p["simd"], "weight_memory_bits": bits}
+        return {"multipliers": multiplier_count(layer), "weight_memory_bits": bits}
     if layer.kind == "mvau_sparse":
         index_bits = max(1, (p["block"] - 1).bit_length())
         kept = p["mat_w"] // p["block"] * p["nnz"] * p["mat_h"]
         return {
-            "multipliers": p["pe"] * p["simd"] // p["block"] * p["nnz"],
+            "multipliers": multiplier_count(layer),
             "weight_memory_bits": kept * (p["weight_bits"] + index_bits),
         }
     return {}
