@@ -7,8 +7,8 @@ buffers in distributed RAM, nodes of the adder tree, multiplexers. A few constan
 LUT is what `fpga_builds.eda.stat` counts, carry chains of ECP5 included. With the multiplier in a
 DSP block (``dsp`` in a layer's parameters) its LUTs and its register are gone.
 
-ROMs go to block RAM where the tools put them (ECP5: from 14 % of the blocks' bits on; AMD: from 256
-words), others to LUTs. A layer kind without a model raises: nothing is free. ``docs/costs.md`` says
+ROMs go to block RAM where Yosys' prices put them (ECP5: above 1/9 of the blocks' bits; AMD: above
+45 %), others to LUTs. A layer kind without a model raises: nothing is free. ``docs/costs.md`` says
 what was measured and how near the model comes; ``tests/hls/test_costs_synthesis.py`` holds it to
 that.
 """
@@ -24,8 +24,9 @@ from hls.devices import Device
 from hls.ir import Accelerator, Layer, Stream
 from models.errors import CompileError
 
-ROM_BLOCK_DEPTH = 256
-ECP5_BLOCK_FILL = 0.14
+LUT_PRICE = {"ecp5": 16.0, "xc7": 65.3, "xcup": 65.3}
+"""ROM bits in LUTs that Yosys takes for 1 while 18 kbit of block RAM cost 128. On AMD parts it says
+64; the edge that was measured lies 2 % above."""
 BLOCK_BITS = 18_432
 FIFO_BLOCK_DEPTH = 64
 
@@ -37,7 +38,9 @@ class Fitted:
     multiply: tuple[float, float, float]
     """LUTs of a w x multiplier: factors of w x, of w + x, and 1."""
     add: float
-    """LUTs per bit of a node of the adder tree."""
+    """LUTs per bit of a node of the adder tree behind multipliers in LUTs."""
+    dsp_add: float
+    """LUTs per bit of each adder of the tree behind DSP blocks."""
     chain: int
     """LUTs that a carry chain costs beside its bits."""
     gather: float
@@ -47,9 +50,9 @@ class Fitted:
 
 
 FITTED: Mapping[str, Fitted] = {
-    "ecp5": Fitted((2.34, 1.32, 0.0), 1.81, 4, 1.0, 160),
-    "xc7": Fitted((1.4, 0.25, 2.0), 1.5, 0, 1.0, 80),
-    "xcup": Fitted((1.4, 0.25, 2.0), 1.5, 0, 1.0, 80),
+    "ecp5": Fitted((2.34, 1.32, 0.0), 1.81, 1.19, 4, 1.0, 160),
+    "xc7": Fitted((1.85, 0.4, -8.2), 1.5, 1.0, 0, 1.0, 80),
+    "xcup": Fitted((1.85, 0.4, -8.2), 1.5, 1.0, 0, 1.0, 80),
 }
 
 Params = Mapping[str, int]
@@ -150,6 +153,17 @@ def tree_bits(values: int, product_bits: int, sum_bits: int) -> int:
     return bits
 
 
+def tree_adders(values: int, product_bits: int, sum_bits: int) -> tuple[int, int]:
+    """(adders, their bits) of the same tree: ``values`` - 1 of them, wider from level to level."""
+    adders, bits, level = 0, 0, 0
+    while values > 1:
+        nodes, level = ceil(values / 4), level + 1
+        adders += values - nodes
+        bits += (values - nodes) * min(sum_bits, product_bits + 2 * level)
+        values = nodes
+    return adders, bits
+
+
 def memory_bit_luts(part: Device) -> float:
     """Price of a bit of block RAM in LUTs, at the device's own ratio."""
     return part.lut / (part.bram18 * BLOCK_BITS)
@@ -165,14 +179,16 @@ def memory(depth: int, width: int, part: Device) -> Cost:
     rows = rom_rows(depth, width)
     words = ceil(depth / rows)
     blocks = rom_blocks(rows, words * width)
-    filled = depth * width / (blocks * BLOCK_BITS)
-    if filled >= ECP5_BLOCK_FILL if lattice else depth >= ROM_BLOCK_DEPTH:
+    price = 128 * blocks + (0 if lattice else 1)
+    if depth * width > LUT_PRICE[part.family] * price:
         chosen = width * choose_luts(words, part) if words > 1 else 0
         which = 2 * (words - 1).bit_length()
         ff = (width if regs == 3 else 0) + which
         return Cost(chosen, ff + (0 if lattice or regs == 1 else words * width), blocks)
     leaves = ceil(depth / (16 if lattice else 64))
-    per_bit = leaves + (choose_luts(leaves, part) if lattice or leaves > 4 else 0)
+    # On AMD, MUXF7 and MUXF8 choose, and there are as many LUT6 as a full table has.
+    full = 1 << (leaves - 1).bit_length()
+    per_bit = leaves + choose_luts(leaves, part) if lattice else full
     return Cost(lut=width * per_bit, ff=width * regs)
 
 
@@ -210,10 +226,15 @@ def _product(p: Params, part: Device, per_row: int, word_bits: int, wait: int) -
     product_bits, acc_bits = p["weight_bits"] + p["in_bits"], p["acc_bits"]
     tree = pe * tree_bits(per_row, product_bits, acc_bits)
     latency = wait + rom_regs(steps) + 1 + tree_levels(per_row)
-    multiply = 0.0 if in_dsp else multiplier_luts(p["weight_bits"], p["in_bits"], part)
+    if in_dsp:
+        adders, bits = tree_adders(per_row, product_bits, acc_bits)
+        compute = pe * (fitted.dsp_add * bits + fitted.chain * adders)
+    else:
+        multiply = multiplier_luts(p["weight_bits"], p["in_bits"], part)
+        compute = lanes * multiply + fitted.add * tree
     control = 3 * latency + 4 * (2 * beats).bit_length() + 2 * steps.bit_length() + 20
     logic = Cost(
-        lut=round(lanes * multiply + fitted.add * tree + pe * (acc_bits + fitted.chain)),
+        lut=round(compute + pe * (acc_bits + fitted.chain)),
         ff=lanes * (0 if in_dsp else product_bits) + tree + pe * acc_bits + control,
         dsp=lanes if in_dsp else 0,
     )
@@ -233,7 +254,8 @@ def _thresholding(p: Params, part: Device) -> Cost:
         regs = rom_regs(folds << stage)
         latency += 1 + regs
         one = memory(folds << stage, width, part)
-        compare = Cost(lut=width * (3 if stage else 1) + fitted.chain, ff=stage * regs + stage + 1)
+        per_bit = 3 if stage and part.family == "ecp5" else 1
+        compare = Cost(lut=width * per_bit + fitted.chain, ff=stage * regs + stage + 1)
         total += Cost(ff=word_bits * (regs + (stage + 1 < stages)))
         for _ in range(pe):
             total = total + one + compare
