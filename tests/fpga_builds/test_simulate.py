@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from fake_bench import II, LATENCY, SYMBOLS, accelerator, bench, config_of, context_of
 
-from fpga_builds.steps.simulate import _metrics, count_chunks, summary
+from fpga_builds.steps.rtl_count import count_chunks
+from fpga_builds.steps.simulate import _metrics, summary
 from fpga_builds.stimulus import chunks_of, received, system_of
 from hls.compiler import to_codes
 from models import files
@@ -116,7 +117,7 @@ def test_a_kill_costs_one_chunk(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from fake_bench import bench, config_of, context_of
-from fpga_builds.steps.simulate import count_chunks
+from fpga_builds.steps.rtl_count import count_chunks
 config = config_of()
 count_chunks(context_of(config, Path(sys.argv[1])), bench(config, delay_s=0.4))
 """

@@ -14,7 +14,8 @@ import numpy as np
 from fpga_builds.config import BuildConfig, parse_build
 from fpga_builds.flow import StepContext
 from fpga_builds.state import State, StepRecord
-from fpga_builds.steps.simulate import Bench
+from fpga_builds.steps.rtl_count import Bench
+from fpga_builds.steps.simulate import count_bits
 from fpga_builds.stimulus import dequantize, received, system_of
 from hls.compiler import to_codes
 from hls.ir import Accelerator, Border, IntFormat, Stream
@@ -95,6 +96,7 @@ def bench(
         qonnx=qonnx,
         frames=lambda chunk: received(config, system, chunk),
         explain=lambda _codes, frame: f"layer third is wrong in frame {frame} of its chunk",
+        score=count_bits,
     )
 
 
