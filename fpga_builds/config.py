@@ -62,6 +62,23 @@ class ChannelConfig(Strict):
         return self
 
 
+class CsiConfig(Strict):
+    """One half of a CSI-feedback network, and the channels that it is measured on."""
+
+    half: Literal["encoder", "decoder"]
+    other: Annotated[
+        str, Field(min_length=1, description="build of the other half, a name or a path")
+    ]
+    data: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="inh, umi or small (see models.csi), or a folder of CsiNet's COST2100 files",
+        ),
+    ] = "inh"
+    seed: Annotated[int, Field(ge=0, description="seed of generated channels")] = 1
+
+
 class CompileConfig(Strict):
     """How the network becomes hardware layers."""
 
@@ -148,6 +165,9 @@ class ChecksConfig(Strict):
     latency_tolerance: Annotated[
         float | None, Field(ge=0, le=1, description="measured latency against the model's")
     ] = 0.10
+    max_nmse_loss_db: Annotated[
+        float | None, Field(gt=0, description="NMSE lost against the reference, same samples [dB]")
+    ] = None
     max_loss_db: Annotated[
         float | None, Field(gt=0, description="SNR loss against the reference at loss_at_ber [dB]")
     ] = None
@@ -174,11 +194,22 @@ class BuildConfig(Strict):
     description: str = ""
     network: NetworkConfig
     channel: ChannelConfig | None = None
+    csi: CsiConfig | None = None
     compile: CompileConfig = CompileConfig()
     folding: FoldingConfig = FoldingConfig(cycles=1500)
     simulate: SimulateConfig = SimulateConfig()
     bitstream: BitstreamConfig = BitstreamConfig()
     checks: ChecksConfig = ChecksConfig()
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> BuildConfig:
+        if self.csi is not None and self.channel is not None:
+            raise ValueError("[channel] is a detector's and [csi] a CSI network's: give one")
+        if self.csi is not None and self.network.checkpoint is None:
+            raise ValueError("[csi] needs network.checkpoint: it holds both halves")
+        if self.csi is not None and self.compile.output != "soft":
+            raise ValueError(f"[csi] needs compile.output = 'soft', not {self.compile.output!r}")
+        return self
 
     def updated(self, section: str, **changes: Any) -> BuildConfig:
         """A copy with keys of one section replaced, checked anew; None means leave as it is.
@@ -315,10 +346,14 @@ def load_build(build: str) -> BuildConfig:
 
 def _resolved_paths(config: BuildConfig, folder: Path) -> BuildConfig:
     """Paths of the file made absolute: they are relative to its folder."""
-    changes: dict[str, dict[str, Any]] = {"network": {}, "folding": {}}
-    for section, key in (("network", "model"), ("network", "checkpoint"), ("folding", "file")):
-        value = getattr(getattr(config, section), key)
-        if value is not None and (key != "checkpoint" or "/" in value):
+    changes: dict[str, dict[str, Any]] = {"network": {}, "folding": {}, "csi": {}}
+    places = (
+        *(("network", "model"), ("network", "checkpoint"), ("folding", "file")),
+        *(("csi", "data"), ("csi", "other")),
+    )
+    for section, key in places:
+        value = getattr(getattr(config, section), key, None)
+        if value is not None and (key in ("model", "file") or "/" in value):
             changes[section][key] = str((folder / value).resolve())
     for section, values in changes.items():
         if values:

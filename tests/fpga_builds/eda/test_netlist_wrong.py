@@ -15,7 +15,7 @@ from rtl_chains import chain, frames, mvau
 from fpga_builds.eda.netlist import NetlistFiles, build_netlist, cell_files, inline_cells
 from fpga_builds.eda.synth import Synthesis, synthesize
 from fpga_builds.steps.netlist import require_equal
-from fpga_builds.steps.simulate import Bench, _compare
+from fpga_builds.steps.rtl_count import Bench, _compare
 from fpga_builds.stimulus import Chunk
 from hls import reference
 from hls.devices import device
