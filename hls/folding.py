@@ -18,8 +18,9 @@ from pathlib import Path
 
 from hls.costs import Cost, accelerator_cost, kind_cost
 from hls.devices import Device
-from hls.extract import connect, input_elements, output_elements, outputs_of
+from hls.extract import connect
 from hls.ir import Accelerator, Layer
+from hls.ports import input_ports, output_ports
 from hls.sparsity import divisors
 from models.errors import CompileError
 
@@ -88,9 +89,6 @@ def apply_folding(acc: Accelerator, folding: Folding) -> Accelerator:
     Converters that ``acc`` already has are dropped first.
     """
     layers: list[Layer] = []
-    elements = 1
-    for size in acc.input.shape:
-        elements *= size
     count = 0
     for layer in acc.layers:
         if layer.kind == "dwc":
@@ -98,12 +96,12 @@ def apply_folding(acc: Accelerator, folding: Folding) -> Accelerator:
         folded = fold_layer(layer, folding[layer.source])
         if layers:
             bits = _bits(layers)
-            for a, b in width_chain(output_elements(layers[-1]), input_elements(folded)):
+            give, take = output_ports(layers[-1])[0].elems, input_ports(folded)[0].elems
+            for a, b in width_chain(give, take):
                 params = {"in_elems": a, "out_elems": b, "elem_bits": bits}
                 layers.append(Layer(f"dwc{count}", "dwc", f"dwc{count}", (), (), params))
                 count += 1
         layers.append(folded)
-        elements = outputs_of(folded, elements)
     return connect(acc.name, layers, (acc.input, acc.output), acc.clock_mhz, acc.meta)
 
 
@@ -118,7 +116,7 @@ def fold_layer(layer: Layer, fold: Fold) -> Layer:
     params = {**layer.params, "pe": fold.pe}
     if layer.kind in MATRIX:
         params["simd"] = fold.simd or 1
-    return replace(layer, params=params)
+    return replace(layer, params=params, inputs=(), outputs=())
 
 
 def width_chain(producer: int, consumer: int) -> list[tuple[int, int]]:
