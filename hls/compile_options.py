@@ -55,7 +55,7 @@ class CompileOptions(BaseModel):
         "accelerator"
     )
     output: Annotated[
-        Literal["hard_pairs", "sign", "soft"], Field(description="see hls.passes.decision")
+        Literal["hard_pairs", "sign", "soft", "codes"], Field(description="see hls.passes.decision")
     ] = "soft"
     folding: FoldingTarget = FoldingTarget()
     clock_mhz: Annotated[float, Field(gt=0, description="clock [MHz]")] = 100.0

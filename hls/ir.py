@@ -154,7 +154,8 @@ class Border:
     """What the host does at one end of the accelerator.
 
     Input: code = clip(half_even(x / scale)).  Output: x = code * scale + offset, per channel or
-    scalar.
+    scalar. A ``shape`` of three is an image of codes [height, width, channels]; the host's x is
+    [channels, height, width], as in the network.
     ``meaning`` is "codes", "hard_bits" or "soft".
     """
 
