@@ -197,12 +197,13 @@ class _Compilation:
 
     def _specialize(self, finn: ModelWrapper, folds: Folds) -> ModelWrapper:
         from hls.passes.specialize import SpecializeToPhy
+        from hls.passes.specialize_images import SpecializeImages
         from hls.sparsity import BlockForm
 
         o = self.options
         form = BlockForm(o.sparse_block, o.sparse_nnz) if o.sparse_block and o.sparse_nnz else None
         step = SpecializeToPhy(device(o.part), o.thresholds, o.sparse, form=form, folds=folds)
-        model = finn.transform(step)
+        model = finn.transform(step).transform(SpecializeImages())
         self.report["layers"] = [asdict(c) for c in step.choices]
         return model
 
