@@ -166,19 +166,20 @@ class _Compilation:
         )
 
         target, part = self.options.folding, device(self.options.part)
+        given = target.frame_cycles(self.options.clock_mhz, images=len(borders[0].shape) == 3)
         if target.file is not None:
             folding = read_folding(target.file)
             model = self._specialize(finn, given_folds(folding))
             check_folding(target.file, folding, self._extract(model, borders))
             return model, folding
-        interval = target.frame_cycles(self.options.clock_mhz)
+        interval = given
         if interval is None:
             first = self._specialize(finn, legal_folds)
             interval = self._interval(self._extract(first, borders))
         cycles = interval
         model = self._specialize(finn, lambda layer: legal_folds(layer, cycles))
         base = self._extract(model, borders)
-        if target.frame_cycles(self.options.clock_mhz) is None:
+        if given is None:
             cycles = self._interval(base)
         return model, solve_cycles(base, cycles, part)
 
