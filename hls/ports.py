@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hls.ir import Layer
+from hls.ir import IntFormat, Layer
 from models.errors import CompileError
 
 Params = Mapping[str, int]
@@ -47,6 +47,29 @@ def window_size(params: Params) -> tuple[int, int]:
         p["height"] + p["pad_top"] + p["pad_bottom"] - p["kernel_h"] + 1,
         p["width"] + p["pad_left"] + p["pad_right"] - p["kernel_w"] + 1,
     )
+
+
+def pool_extremes(params: Params) -> tuple[int, int]:
+    """Smallest and largest value that a pool can give."""
+    fmt = IntFormat(params["in_bits"], bool(params["in_signed"]))
+    terms = 1 if params["maximum"] else params["kernel_h"] * params["kernel_w"]
+    return terms * fmt.min, terms * fmt.max
+
+
+def pool_format(params: Params) -> IntFormat:
+    """Format of what a pool gives."""
+    return IntFormat(params["out_bits"], bool(params["in_signed"]))
+
+
+def add_extremes(params: Params) -> tuple[int, int]:
+    """Smallest and largest sum that an add can give."""
+    fmt = IntFormat(params["in_bits"], bool(params["in_signed"]))
+    return 2 * fmt.min, 2 * fmt.max
+
+
+def add_format(params: Params) -> IntFormat:
+    """Format of what an add gives."""
+    return IntFormat(params["out_bits"], bool(params["out_signed"]))
 
 
 def input_ports(layer: Layer) -> tuple[Port, ...]:
