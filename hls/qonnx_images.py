@@ -91,11 +91,16 @@ def _upsample(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Arra
 
 
 def _resize(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
-    """Sizes in the graph are those of one frame."""
-    if len(node.input) > 3 and node.input[3]:
-        sizes = np.concatenate([[len(inputs[0])], inputs[-1][1:]])
-        return run_onnxruntime(model, node, [*inputs[:-1], sizes.astype(inputs[-1].dtype)])
-    return run_onnxruntime(model, node, inputs)
+    """Sizes in the graph are those of one frame: taken as scales, they hold for any batch."""
+    if len(node.input) < 4 or not node.input[3]:
+        return run_onnxruntime(model, node, inputs)
+    x, sizes = inputs[0], inputs[-1]
+    scales = np.array([1.0, *(sizes[1:] / x.shape[1:])], np.float32)
+    scaled = NodeProto()
+    scaled.CopyFrom(node)
+    del scaled.input[:]
+    scaled.input.extend([node.input[0], "", "scales"])
+    return run_onnxruntime(model, scaled, [x, scales])
 
 
 def _concat(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:

@@ -113,7 +113,7 @@ def upsampling_scale(model: ModelWrapper, node: NodeProto) -> Size:
 
 def _repeats(model: ModelWrapper, node: NodeProto, size: Size, scale: Size) -> bool:
     """Execute the node on numbered pixels of one channel after another."""
-    from hls.qonnx_ort import run_onnxruntime
+    from hls.qonnx_exec import run_node
 
     channels = int(model.get_tensor_shape(node.input[0])[1])
     pixels = np.arange(size[0] * size[1], dtype=np.float32).reshape(1, 1, *size)
@@ -121,7 +121,7 @@ def _repeats(model: ModelWrapper, node: NodeProto, size: Size, scale: Size) -> b
     rest = [constant(model, name) for name in node.input[1:] if name]
     if any(value is None for value in rest):
         return False
-    result = run_onnxruntime(model, node, [pixels, *[v for v in rest if v is not None]])
+    result = run_node(model, node, [pixels, *[v for v in rest if v is not None]])
     expected = pixels.repeat(scale[0], axis=2).repeat(scale[1], axis=3)
     return np.array_equal(result, expected)
 

@@ -34,7 +34,7 @@ class ImageBuilder(GraphBuilder):
         bits: int = 4,
         **attrs,
     ) -> str:
-        """channels (in, out); pads (top, left, bottom, right), by default those that keep the size."""
+        """channels (in, out); pads (top, left, bottom, right) keep the size by default."""
         inputs, outputs = channels
         top = 2 ** (bits - 1) - 1
         codes = self.rng.integers(-top, top + 1, (outputs, inputs, *kernel))
@@ -73,6 +73,18 @@ class ImageBuilder(GraphBuilder):
             **attrs,
         }
         return self.op("Resize", [x, "", self.const([1.0, 1.0, *scale])], **attrs)
+
+    def shapeless(self, inputs: tuple[int, ...], last: str, path: Path) -> None:
+        """The model with the shape of its output found by inference."""
+        import onnx
+        from qonnx.core.modelwrapper import ModelWrapper
+        from qonnx.transformation.infer_shapes import InferShapes
+
+        model = self.model(inputs, (1,) * len(inputs), last)
+        del model.graph.output[0].type.tensor_type.shape.dim[:]
+        model.graph.output[0].type.tensor_type.ClearField("shape")
+        wrapper = ModelWrapper(model).transform(InferShapes())
+        onnx.save(wrapper.model, str(path))
 
 
 def conv_chain(path: Path, seed: int = 0) -> Path:
