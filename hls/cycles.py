@@ -184,8 +184,8 @@ def accelerator_cycles(acc: Accelerator) -> AcceleratorCycles:
     """Interval and latency of a stitched accelerator whose FIFOs are deep enough.
 
     Exact for a layer whose output is free. Where streams fork and join, a branch may stop the other
-    one (FIFOs, line buffers): the latency is a lower bound then. The tests hold the RTL of graphs to
-    within 10 % of the latency and 2 % of the interval.
+    one (FIFOs, line buffers): the latency is a lower bound then. The tests hold the RTL of graphs
+    to within 10 % of the latency and 2 % of the interval.
     """
     source = acc.stream(acc.input.stream)
     at = {source.name: np.arange(source.beats_per_frame, dtype=np.int64)}
