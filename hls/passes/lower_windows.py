@@ -84,6 +84,8 @@ def _im2col(model: ModelWrapper, node: NodeProto, window: Window) -> NodeProto:
     height, width = _positions(window, shape)
     elements = window.kernel[0] * window.kernel[1] * shape[3]
     out = new_tensor(model, [1, height, width, elements], f"{node.name}_window")
+    # qonnx executes an Im2Col only if the type of its input is written down
+    model.set_tensor_datatype(node.input[0], model.get_tensor_datatype(node.input[0]))
     return helper.make_node(
         "Im2Col",
         [node.input[0]],

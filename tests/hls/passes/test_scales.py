@@ -114,7 +114,8 @@ def test_pools_of_nine_pixels_are_within_their_error_bound(cnn: ModuleType, tmp_
     ints, reports = integer_activations_step(integer_weights_step(model))
     assert [(r.exact, r.proven, r.thresholds) for r in reports] == [(False, True, 62)]
     x = np.random.default_rng(0).normal(0, 3, (4000, 3, 9, 2)).astype(np.float32)
-    np.testing.assert_array_equal(run_qonnx(ints, x), run_qonnx(model, x))
+    # one level of the quantizer would be 0.31 / 8 of the output
+    np.testing.assert_allclose(run_qonnx(ints, x), run_qonnx(model, x), atol=1e-5)
 
 
 def test_equal_scales_of_different_factors_join(cnn: ModuleType, tmp_path: Path) -> None:
