@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hls.devices import DEFAULT_DEVICE
 
 DEFAULT_CYCLES = 1000
+"""Per frame of a network of vectors."""
+DEFAULT_IMAGE_CYCLES = 50_000
+"""Per frame of a network of images: 0.5 ms at 100 MHz."""
 
 
 class FoldingTarget(BaseModel):
@@ -33,13 +36,18 @@ class FoldingTarget(BaseModel):
             raise ValueError(f"folding: {' and '.join(given)} are given; choose one")
         return self
 
-    def frame_cycles(self, clock_mhz: float) -> int | None:
-        """Cycles per frame that the target allows; None if it is another kind of target."""
+    def frame_cycles(self, clock_mhz: float, *, images: bool = False) -> int | None:
+        """Cycles per frame that the target allows; None if it is another kind of target.
+
+        images: frames are images, which take more cycles where no target is given.
+        """
         if self.frames_per_s is not None:
             return max(1, int(clock_mhz * 1e6 / self.frames_per_s))
         if self.latency_us is not None or self.device_fraction is not None:
             return None
-        return DEFAULT_CYCLES if self.cycles is None else self.cycles
+        if self.cycles is not None:
+            return self.cycles
+        return DEFAULT_IMAGE_CYCLES if images else DEFAULT_CYCLES
 
     def latency_cycles(self, clock_mhz: float) -> int | None:
         """Cycles of latency that the target allows; None if it is another kind of target."""
@@ -55,7 +63,7 @@ class CompileOptions(BaseModel):
         "accelerator"
     )
     output: Annotated[
-        Literal["hard_pairs", "sign", "soft"], Field(description="see hls.passes.decision")
+        Literal["hard_pairs", "sign", "soft", "codes"], Field(description="see hls.passes.decision")
     ] = "soft"
     folding: FoldingTarget = FoldingTarget()
     clock_mhz: Annotated[float, Field(gt=0, description="clock [MHz]")] = 100.0

@@ -50,6 +50,8 @@ STEPS = (
     "accelerator",
 )
 GOLDEN_FRAMES = 256
+GOLDEN_MACS = 1 << 30
+"""Products that one step computes on the golden frames, at most; 16 frames are always taken."""
 
 
 def compile_model(
@@ -58,7 +60,7 @@ def compile_model(
     options: CompileOptions | None = None,
     progress: Progress | None = None,
 ) -> Accelerator:
-    """Compile a QONNX file of dense layers to an accelerator.
+    """Compile a QONNX file of dense layers, or of convolutions, to an accelerator.
 
     Args:
         model_path: QONNX with quantized weights, activations and input; batch size 1.
@@ -164,19 +166,20 @@ class _Compilation:
         )
 
         target, part = self.options.folding, device(self.options.part)
+        given = target.frame_cycles(self.options.clock_mhz, images=len(borders[0].shape) == 3)
         if target.file is not None:
             folding = read_folding(target.file)
             model = self._specialize(finn, given_folds(folding))
             check_folding(target.file, folding, self._extract(model, borders))
             return model, folding
-        interval = target.frame_cycles(self.options.clock_mhz)
+        interval = given
         if interval is None:
             first = self._specialize(finn, legal_folds)
             interval = self._interval(self._extract(first, borders))
         cycles = interval
         model = self._specialize(finn, lambda layer: legal_folds(layer, cycles))
         base = self._extract(model, borders)
-        if target.frame_cycles(self.options.clock_mhz) is None:
+        if given is None:
             cycles = self._interval(base)
         return model, solve_cycles(base, cycles, part)
 
@@ -195,12 +198,13 @@ class _Compilation:
 
     def _specialize(self, finn: ModelWrapper, folds: Folds) -> ModelWrapper:
         from hls.passes.specialize import SpecializeToPhy
+        from hls.passes.specialize_images import SpecializeImages
         from hls.sparsity import BlockForm
 
         o = self.options
         form = BlockForm(o.sparse_block, o.sparse_nnz) if o.sparse_block and o.sparse_nnz else None
         step = SpecializeToPhy(device(o.part), o.thresholds, o.sparse, form=form, folds=folds)
-        model = finn.transform(step)
+        model = finn.transform(step).transform(SpecializeImages())
         self.report["layers"] = [asdict(c) for c in step.choices]
         return model
 
@@ -231,16 +235,25 @@ class _Compilation:
         if self.options.golden_inputs is not None:
             x = np.asarray(self.options.golden_inputs, dtype=np.float32)
         else:
-            x = golden_frames(entry, GOLDEN_FRAMES)
+            x = golden_frames(entry, self._golden_count())
         shape = original.get_tensor_shape(original.graph.input[0].name)
         try:
             x = x.reshape(len(x), *shape[1:])
         except ValueError as error:
             raise CompileError(f"golden inputs {x.shape}: the model takes {shape}") from error
         result = run_qonnx(original, x)
-        flat = x.reshape(len(x), -1)
-        codes = to_codes(entry, flat)
+        codes = to_codes(entry, x.reshape(len(x), -1))
         return _Golden(x, codes, result, decide_outputs(result, self.options.output, output))
+
+    def _golden_count(self) -> int:
+        """Golden frames: fewer where a frame takes many products."""
+        tidied = next(model for step, model in self.files if step == "tidy")
+        macs = 1
+        for node in tidied.graph.node:
+            if node.op_type == "MatMul":
+                inputs = tidied.get_tensor_shape(node.input[0])[-1]
+                macs += inputs * int(np.prod(tidied.get_tensor_shape(node.output[0])))
+        return min(GOLDEN_FRAMES, max(16, GOLDEN_MACS // macs))
 
     def _check_steps(self, golden: _Golden, output: Border) -> None:
         from hls.qonnx_exec import run_qonnx
@@ -249,11 +262,14 @@ class _Compilation:
             integer = STEPS.index(step) >= STEPS.index("decision")
             shape = model.get_tensor_shape(model.graph.input[0].name)
             x = golden.codes.astype(np.float32) if integer else golden.x
+            if not integer and step != "qonnx":
+                x = channels_last(x)
             result = run_qonnx(model, x.reshape(len(x), *shape[1:]))
             entry: dict[str, Any] = {"step": step, "frames": len(x)}
             if integer:
-                codes = np.rint(result).astype(np.int64)
+                codes = np.rint(result).astype(np.int64).reshape(len(x), -1)
             else:
+                result = result if step == "qonnx" else channels_first(result)
                 codes = decide_outputs(result, self.options.output, output)
                 difference = np.abs(result - golden.float_output).max(initial=0)
                 entry["largest_float_difference"] = float(difference)
@@ -330,22 +346,60 @@ def golden_frames(entry: Border, frames: int, seed: int = 0) -> npt.NDArray[np.f
     return np.concatenate([normal, uniform, edges]).astype(np.float32)
 
 
+def channels_last(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Images [n, channels, height, width] to [n, height, width, channels]; vectors as they are."""
+    return np.moveaxis(x, 1, -1) if x.ndim == 4 else x
+
+
+def channels_first(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Images [n, height, width, channels] to [n, channels, height, width]; vectors as they are."""
+    return np.moveaxis(x, -1, 1) if x.ndim == 4 else x
+
+
 def to_codes(entry: Border, x: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """The ADC: clip(half_even(x / scale)) of x [n, elements], in float32 as QONNX does it."""
+    """The ADC: clip(half_even(x / scale)), in float32 as QONNX does it.
+
+    Args:
+        entry: the input border.
+        x: vectors [n, elements], or images [n, channels, height, width] (flat, too).
+
+    Returns:
+        Codes in the shape of x; of images [n, height, width, channels].
+    """
     scaled = np.clip(x / np.float32(entry.scale[0]), entry.lowest, entry.fmt.max)
     codes: npt.NDArray[np.int64] = np.rint(scaled).astype(np.int64)
+    if len(entry.shape) == 3:
+        height, width, channels = entry.shape
+        return channels_last(codes.reshape(len(codes), channels, height, width))
     return codes
+
+
+def to_values(output: Border, codes: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """What output codes [n, elements] mean: code * scale + offset, [n, *shape].
+
+    Of images [n, channels, height, width].
+    """
+    array = np.asarray(codes)
+    shaped = array.reshape(len(array), *output.shape).astype(np.float64)
+    return channels_first(shaped * np.array(output.scale) + np.array(output.offset))
 
 
 def decide_outputs(
     result: npt.NDArray[np.float32], kind: str, output: Border
 ) -> npt.NDArray[np.int64]:
-    """Float outputs [n, out] -> bits, or the integers behind them."""
+    """Float outputs -> bits, or the integers behind them: [n, elements].
+
+    Args:
+        result: vectors [n, out], or images [n, channels, height, width].
+        kind: see `hls.passes.decision`.
+        output: the output border; scale and offset of a channel belong to the last axis of codes.
+    """
     flat = result.reshape(len(result), -1)
     if kind == "hard_pairs":
         return (flat[:, 0::2] >= flat[:, 1::2]).astype(np.int64)
     if kind == "sign":
         return (flat >= 0).astype(np.int64)
-    codes = (flat.astype(np.float64) - np.array(output.offset)) / np.array(output.scale)
-    integers: npt.NDArray[np.int64] = np.rint(codes).astype(np.int64)
+    values = channels_last(result) if len(output.shape) == 3 else flat
+    codes = (values.astype(np.float64) - np.array(output.offset)) / np.array(output.scale)
+    integers: npt.NDArray[np.int64] = np.rint(codes).astype(np.int64).reshape(len(result), -1)
     return integers

@@ -3,8 +3,9 @@
 
 A matrix layer takes (mat_h / pe) * (mat_w / simd) cycles a frame with pe * simd multipliers. For a
 target interval every layer gets the fewest multipliers that meet it; among equally small choices
-the streams decide: equal widths need no converter, integer ratios one, others two. Folding files
-are FINN's: {"<node>": {"PE": 4, "SIMD": 10}, ...}.
+the streams decide: equal widths need no converter, integer ratios one, others two. Of a layer that
+has no multipliers PE is the number of elements a beat. Folding files are FINN's:
+{"<node>": {"PE": 4, "SIMD": 10}, ...}. `hls.folding_graph` chooses for graphs of images.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from pathlib import Path
 
 from hls.costs import Cost, accelerator_cost, kind_cost
 from hls.devices import Device
-from hls.extract import connect, input_elements, output_elements, outputs_of
-from hls.ir import Accelerator, Layer
+from hls.extract import connect
+from hls.ir import CHANNEL_KINDS, IMAGE_KINDS, Accelerator, Layer
+from hls.ports import input_ports, output_ports, vectors_of
 from hls.sparsity import divisors
 from models.errors import CompileError
 
@@ -48,18 +50,40 @@ def lanes(layer: Layer, fold: Fold) -> int:
 
 
 def cycles(layer: Layer, fold: Fold) -> int:
-    """Cycles per frame."""
+    """Cycles per frame; 0 for a duplicate, whose streams are those of the layers around it."""
     p = layer.params
     if layer.kind in MATRIX:
-        return p["mat_w"] // (fold.simd or 1) * (p["mat_h"] // fold.pe)
-    return p["channels"] // fold.pe
+        return vectors_of(p) * (p["mat_w"] // (fold.simd or 1)) * (p["mat_h"] // fold.pe)
+    if layer.kind in CHANNEL_KINDS:
+        return vectors_of(p) * (p["channels"] // fold.pe)
+    folded = replace(layer, params={**p, width_param(layer): fold.pe})
+    return max(port.beats or 0 for port in (*input_ports(folded), *output_ports(folded)))
+
+
+def width_param(layer: Layer) -> str:
+    """The parameter that PE sets."""
+    return {"window": "simd", "duplicate": "elems"}.get(layer.kind, "pe")
+
+
+def divided(layer: Layer) -> tuple[str, int]:
+    """(name, value) of what PE has to divide."""
+    p = layer.params
+    if layer.kind in MATRIX:
+        return "mat_h", p["mat_h"]
+    if layer.kind in ("concat", "split"):
+        return "the channels of both sides, which share", gcd(p["channels_a"], p["channels_b"])
+    if layer.kind == "duplicate":
+        return "elems", p["elems"]
+    return "channels", p["channels"]
 
 
 def choices(layer: Layer) -> list[Fold]:
-    """Every legal folding of a layer."""
+    """Every legal folding of a layer; of a duplicate the one that it has."""
     p = layer.params
+    if layer.kind == "duplicate":
+        return [Fold(p["elems"])]
     if layer.kind not in MATRIX:
-        return [Fold(d) for d in divisors(p["channels"])]
+        return [Fold(d) for d in divisors(divided(layer)[1])]
     step = p.get("block", 1)
     simds = [d for d in divisors(p["mat_w"]) if d % step == 0]
     return [Fold(pe, simd) for pe in divisors(p["mat_h"]) for simd in simds]
@@ -88,23 +112,37 @@ def apply_folding(acc: Accelerator, folding: Folding) -> Accelerator:
     Converters that ``acc`` already has are dropped first.
     """
     layers: list[Layer] = []
-    elements = 1
-    for size in acc.input.shape:
-        elements *= size
+    producers: dict[str, Layer] = {}
     count = 0
-    for layer in acc.layers:
-        if layer.kind == "dwc":
-            continue
+    for layer in without_converters(acc):
         folded = fold_layer(layer, folding[layer.source])
-        if layers:
-            bits = _bits(layers)
-            for a, b in width_chain(output_elements(layers[-1]), input_elements(folded)):
-                params = {"in_elems": a, "out_elems": b, "elem_bits": bits}
-                layers.append(Layer(f"dwc{count}", "dwc", f"dwc{count}", (), (), params))
-                count += 1
-        layers.append(folded)
-        elements = outputs_of(folded, elements)
+        inputs = []
+        for port, tensor in zip(input_ports(folded), folded.inputs, strict=True):
+            before, current = producers.get(tensor), tensor
+            if before is not None:
+                out = output_ports(before)[before.outputs.index(tensor)]
+                for a, b in width_chain(out.elems, port.elems):
+                    params = {"in_elems": a, "out_elems": b, "elem_bits": out.bits}
+                    name, after = f"dwc{count}", f"{tensor}_dwc{count}"
+                    layers.append(Layer(name, "dwc", name, (current,), (after,), params))
+                    current, count = after, count + 1
+            inputs.append(current)
+        layers.append(replace(folded, inputs=tuple(inputs)))
+        producers.update(dict.fromkeys(folded.outputs, folded))
     return connect(acc.name, layers, (acc.input, acc.output), acc.clock_mhz, acc.meta)
+
+
+def without_converters(acc: Accelerator) -> list[Layer]:
+    """The layers that are no width converters, joined directly."""
+    source: dict[str, str] = {}
+    layers = []
+    for layer in acc.layers:
+        inputs = tuple(source.get(name, name) for name in layer.inputs)
+        if layer.kind == "dwc":
+            source[layer.outputs[0]] = inputs[0]
+        else:
+            layers.append(replace(layer, inputs=inputs))
+    return layers
 
 
 def _bits(layers: list[Layer]) -> int:
@@ -115,7 +153,7 @@ def _bits(layers: list[Layer]) -> int:
 def fold_layer(layer: Layer, fold: Fold) -> Layer:
     """The layer with that folding, checked."""
     check_fold(layer, fold)
-    params = {**layer.params, "pe": fold.pe}
+    params = {**layer.params, width_param(layer): fold.pe}
     if layer.kind in MATRIX:
         params["simd"] = fold.simd or 1
     return replace(layer, params=params)
@@ -134,10 +172,10 @@ def width_chain(producer: int, consumer: int) -> list[tuple[int, int]]:
 def check_fold(layer: Layer, fold: Fold) -> None:
     """Raise a `CompileError` with the legal choices if PE or SIMD does not divide."""
     p, name = layer.params, layer.source
-    rows = "mat_h" if layer.kind in MATRIX else "channels"
-    if fold.pe < 1 or p[rows] % fold.pe:
+    rows, value = divided(layer)
+    if fold.pe < 1 or (layer.kind != "duplicate" and value % fold.pe):
         raise CompileError(
-            f"{name}: PE={fold.pe} must divide {rows}={p[rows]}; choices: {divisors(p[rows])}"
+            f"{name}: PE={fold.pe} must divide {rows}={value}; choices: {divisors(value)}"
         )
     if layer.kind not in MATRIX:
         if fold.simd is not None:
@@ -159,6 +197,10 @@ def solve_cycles(acc: Accelerator, target_cycles: int, part: Device) -> dict[str
     Raises:
         CompileError: not even the full parallel design is fast enough.
     """
+    if any(la.kind in IMAGE_KINDS or vectors_of(la.params) > 1 for la in acc.layers):
+        from hls.folding_graph import solve_graph
+
+        return solve_graph(acc, target_cycles, part)
     layers = [la for la in acc.layers if la.kind != "dwc"]
     best: dict[Fold, tuple[tuple[int, int], list[Fold]]] = {}
     for position, layer in enumerate(layers):
@@ -245,9 +287,10 @@ def _weight(cost: Cost, part: Device) -> int:
 
 def reachable_cycles(acc: Accelerator) -> list[int]:
     """Every interval that some layer can be folded to, ascending, from the fastest design on."""
-    matrix = [la for la in acc.layers if la.kind in MATRIX]
-    fastest = max(min(cycles(la, f) for f in choices(la)) for la in matrix)
-    values = {cycles(la, f) for la in matrix for f in choices(la)}
+    folded = [la for la in acc.layers if la.kind != "dwc"]
+    slow = [la for la in folded if la.kind in (*MATRIX, "window")]
+    fastest = max(min(cycles(la, f) for f in choices(la)) for la in folded)
+    values = {cycles(la, f) for la in slow for f in choices(la)}
     return sorted(v for v in values if v >= fastest)
 
 

@@ -22,6 +22,33 @@ requant       y = clip(half_even((x * mul[c] + add[c]) / 2^shift), out_min, out_
                                 out_min, out_max. arrays: ``mul`` [channels], ``add`` [channels].
 dwc           stream width conversion.  in_elems, out_elems (one divides the other), elem_bits.
 
+mvau, mvau_sparse, thresholding and requant have an optional parameter ``vectors`` (absent: 1): a
+frame is then that many vectors of mat_w (channels) elements, one behind the other, and all of them
+meet the same weights. A 1x1 convolution is an mvau with one vector per pixel; any other convolution
+is a window and an mvau whose weights are [out_channels, kernel_h * kernel_w * channels].
+
+Images are frames in the order row, column, channel (NHWC), channel innermost:
+
+window        the surroundings of every pixel, stride 1, zeros beyond the border:
+                                y[oy, ox, ky, kx, c] = x[oy + ky - pad_top, ox + kx - pad_left, c].
+                                height, width, channels, kernel_h, kernel_w, pad_top, pad_bottom,
+                                pad_left, pad_right, simd (divides channels), in_bits, in_signed.
+                                out_h = height + pad_top + pad_bottom - kernel_h + 1, out_w alike.
+pool          sum (maximum = 0) or largest (1) of every kernel_h x kernel_w tile.  height, width,
+                                channels, kernel_h, kernel_w (divide height, width), pe, in_bits,
+                                in_signed, maximum, out_bits (signed as the input).
+upsample      every pixel scale_h x scale_w times.  height, width, channels (of the input), scale_h,
+                                scale_w, pe, elem_bits.
+duplicate     one stream in, the same stream out twice.  elems (per beat), elem_bits, outputs (2).
+concat        streams a and b in; per pixel the channels of a, then those of b.  pixels, channels_a,
+                                channels_b, pe (divides both), elem_bits.
+split         the reverse: one stream in, a and b out.  Parameters as concat.
+add           y = a + b of two streams of one format.  pixels, channels, pe, in_bits, in_signed,
+                                out_bits, out_signed.
+
+Streams: ``Layer.inputs`` and ``Layer.outputs`` name a layer's streams in the order of its ports (a
+before b). A stream has one producer and one consumer; a fork is a duplicate or a split.
+
 Channel order: a beat carries elements e, e+1, ... of the frame with the lowest index in the lowest
 bits. An mvau emits rows in order: beat f carries rows f*pe ... f*pe + pe - 1.
 """
@@ -40,7 +67,10 @@ import numpy.typing as npt
 from models.errors import CompileError
 
 SCHEMA_VERSION = 1
-LAYER_KINDS = ("mvau", "mvau_sparse", "thresholding", "requant", "dwc")
+MATRIX_KINDS = ("mvau", "mvau_sparse")
+CHANNEL_KINDS = ("thresholding", "requant")
+IMAGE_KINDS = ("window", "pool", "upsample", "duplicate", "concat", "split", "add")
+LAYER_KINDS = (*MATRIX_KINDS, *CHANNEL_KINDS, "dwc", *IMAGE_KINDS)
 
 IntArray = npt.NDArray[np.int64]
 
@@ -124,7 +154,8 @@ class Border:
     """What the host does at one end of the accelerator.
 
     Input: code = clip(half_even(x / scale)).  Output: x = code * scale + offset, per channel or
-    scalar.
+    scalar. A ``shape`` of three is an image of codes [height, width, channels]; the host's x is
+    [channels, height, width], as in the network.
     ``meaning`` is "codes", "hard_bits" or "soft".
     """
 

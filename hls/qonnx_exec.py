@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fast batched execution of QONNX and FINN-ONNX chains in numpy.
+"""Fast batched execution of QONNX and FINN-ONNX graphs in numpy.
 
 qonnx' own ``execute_onnx`` runs one frame at a time (about 50 frames/s on a detector). Here the
 first axis is the batch. Every float operation is the single-precision operation that QONNX
-defines; a product of two integer-annotated tensors is computed in float64 and so exact below 2^53.
+defines; a product of two integer-annotated tensors is computed in float64 and so exact below 2^53,
+or in float32 where that is as exact.
 A standard operator that is not in the table below is run by onnxruntime.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hls.passes.graph import attribute, custom
+from hls.qonnx_images import IMAGE_KERNELS
+from hls.qonnx_ort import run_onnxruntime
 from models.errors import CompileError
 
 log = logging.getLogger(__name__)
@@ -29,6 +32,9 @@ Array = npt.NDArray[Any]
 Kernel = Callable[[ModelWrapper, NodeProto, list[Array]], Array]
 FLOAT_EXACT = 1 << 24
 """Integers up to here are exact in float32."""
+MAX_BATCH = 4096
+MAX_ELEMENTS = 1 << 24
+"""Elements of the largest tensor of a batch of images."""
 
 
 def load_model(model: Path | str | ModelWrapper) -> ModelWrapper:
@@ -56,13 +62,15 @@ def _decode_error() -> type[Exception]:
     return error
 
 
-def run_qonnx(model: Path | str | ModelWrapper, x: npt.ArrayLike, batch: int = 4096) -> Array:
+def run_qonnx(
+    model: Path | str | ModelWrapper, x: npt.ArrayLike, batch: int | None = None
+) -> Array:
     """Output of the model for inputs x [n, ...]; returns [n, ...] float32.
 
     Args:
         model: a QONNX or FINN-ONNX model of batch size 1, or the path of one.
         x: inputs, the first axis is the batch.
-        batch: frames computed at once; bounds the memory.
+        batch: frames computed at once; bounds the memory. None: as many as `batch_size` says.
     """
     wrapper = load_model(model)
     output = wrapper.graph.output[0].name
@@ -70,17 +78,31 @@ def run_qonnx(model: Path | str | ModelWrapper, x: npt.ArrayLike, batch: int = 4
 
 
 def run_tensors(
-    model: ModelWrapper, x: npt.ArrayLike, names: list[str], batch: int = 4096
+    model: ModelWrapper, x: npt.ArrayLike, names: list[str], batch: int | None = None
 ) -> dict[str, Array]:
     """The tensors ``names`` for inputs x [n, ...], computed in batches."""
     data = np.asarray(x, dtype=np.float32)
     constants = _constants(model)
+    batch = batch or batch_size(model, constants, data)
     parts: dict[str, list[Array]] = {name: [] for name in names}
     for start in range(0, max(len(data), 1), batch):
-        tensors = _run_batch(model, constants, data[start : start + batch])
+        tensors = _run_batch(model, constants, data[start : start + batch], names)
         for name in names:
             parts[name].append(tensors[name])
     return {name: np.concatenate(chunks) for name, chunks in parts.items()}
+
+
+def batch_size(model: ModelWrapper, constants: dict[str, Array], data: Array) -> int:
+    """Frames whose largest tensor stays below 64 MiB; vectors are small, all frames fit.
+
+    Of images the size of every tensor is found by executing one frame.
+    """
+    if data.ndim < 4 or len(data) < 2:
+        return MAX_BATCH
+    largest = 1
+    for values in _tensors(model, constants, data[:1], set()):
+        largest = max(largest, *(v.size for v in values.values()))
+    return max(1, min(MAX_BATCH, MAX_ELEMENTS // largest))
 
 
 def _constants(model: ModelWrapper) -> dict[str, Array]:
@@ -94,15 +116,35 @@ def _constants(model: ModelWrapper) -> dict[str, Array]:
     return known
 
 
-def _run_batch(model: ModelWrapper, constants: dict[str, Array], x: Array) -> dict[str, Array]:
+def _run_batch(
+    model: ModelWrapper, constants: dict[str, Array], x: Array, keep: list[str]
+) -> dict[str, Array]:
+    tensors: dict[str, Array] = {}
+    for values in _tensors(model, constants, x, set(keep)):
+        tensors.update({name: v for name, v in values.items() if name in keep})
+    return tensors
+
+
+def _tensors(
+    model: ModelWrapper, constants: dict[str, Array], x: Array, keep: set[str]
+) -> Iterator[dict[str, Array]]:
+    """What each node gives, node by node; a tensor is dropped behind its last user."""
+    last: dict[str, int] = {}
+    for index, node in enumerate(model.graph.node):
+        last.update(dict.fromkeys(node.input, index))
     tensors = {**constants, model.graph.input[0].name: x}
-    for node in model.graph.node:
+    yield {name: tensors[name] for name in (*keep, model.graph.input[0].name) if name in tensors}
+    for index, node in enumerate(model.graph.node):
         if node.output[0] in constants:
             continue
-        tensors[node.output[0]] = run_node(
-            model, node, [tensors[name] for name in node.input if name]
-        )
-    return tensors
+        result = run_node(model, node, [tensors[name] for name in node.input if name])
+        outputs = node.output if _stem(node.op_type) == "DuplicateStreams" else node.output[:1]
+        given = dict.fromkeys(outputs, result)
+        tensors.update(given)
+        yield given
+        for name in node.input:
+            if last[name] == index and name not in constants:
+                tensors.pop(name, None)
 
 
 def run_node(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
@@ -111,7 +153,7 @@ def run_node(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array
     if kernel is not None:
         return kernel(model, node, inputs)
     if node.domain in ("", "ai.onnx"):
-        return _onnxruntime(model, node, inputs)
+        return run_onnxruntime(model, node, inputs)
     context = dict(zip([n for n in node.input if n], inputs, strict=True))
     custom(node).execute_node(context, model.graph)
     result: Array = np.asarray(context[node.output[0]])
@@ -142,6 +184,10 @@ def _is_integer(model: ModelWrapper, name: str) -> bool:
 
 def integer_matmul(x: Array, w: Array) -> Array:
     """Exact x w of integers held as floats; float32 where that holds the result, else float64."""
+    peak = np.abs(x).max(initial=0) * np.abs(w).astype(np.float64).sum(axis=0).max(initial=0)
+    if peak <= FLOAT_EXACT:
+        exact: Array = np.matmul(x.astype(np.float32), w.astype(np.float32))
+        return exact
     y = np.matmul(x.astype(np.float64), w.astype(np.float64))
     small = y.size == 0 or np.abs(y).max() <= FLOAT_EXACT
     result: Array = y.astype(np.float32) if small else y
@@ -212,27 +258,6 @@ def _reshape(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array
     return inputs[0].reshape(len(inputs[0]), *shape[1:])
 
 
-def _onnxruntime(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
-    import onnxruntime as ort
-
-    names = [n for n in node.input if n]
-    infos = [
-        onnx.helper.make_tensor_value_info(
-            n, onnx.helper.np_dtype_to_tensor_dtype(v.dtype), [None] * v.ndim
-        )
-        for n, v in zip(names, inputs, strict=True)
-    ]
-    out = onnx.ValueInfoProto(name=node.output[0])
-    graph = onnx.helper.make_graph([node], "one", infos, [out])
-    standard = [o for o in model.model.opset_import if o.domain in ("", "ai.onnx")]
-    single = onnx.helper.make_model(graph, opset_imports=standard, ir_version=8)
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(single.SerializeToString(), options)
-    result: Array = session.run([node.output[0]], dict(zip(names, inputs, strict=True)))[0]
-    return result
-
-
 def _first(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
     return inputs[0]
 
@@ -256,4 +281,5 @@ KERNELS: dict[str, Kernel] = {
     "MultiThreshold": _multithreshold,
     "StreamingDataWidthConverter": _first,
     "StreamingFIFO": _first,
+    **IMAGE_KERNELS,
 }

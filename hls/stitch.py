@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +20,16 @@ from typing import Any
 from hls.cycles import LayerCycles, accelerator_cycles, layer_cycles
 from hls.ir import Accelerator, Layer, Stream
 from hls.memfiles import memory_files
+from hls.ports import (
+    Port,
+    add_extremes,
+    add_format,
+    input_ports,
+    output_ports,
+    pool_extremes,
+    pool_format,
+    window_size,
+)
 from hls.templates import render
 from models.errors import CompileError, StorageError
 
@@ -41,8 +51,28 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
         *("out_bits", "out_signed", "out_min", "out_max"),
     ),
     "dwc": ("in_elems", "out_elems", "elem_bits"),
+    "window": (
+        *("height", "width", "channels", "kernel_h", "kernel_w"),
+        *("pad_top", "pad_bottom", "pad_left", "pad_right", "simd", "in_bits"),
+    ),
+    "pool": (
+        *("height", "width", "channels", "kernel_h", "kernel_w", "pe"),
+        *("in_bits", "in_signed", "maximum", "out_bits"),
+    ),
+    "upsample": ("height", "width", "channels", "scale_h", "scale_w", "pe", "elem_bits"),
+    "duplicate": ("elems", "elem_bits"),
+    "concat": ("pixels", "channels_a", "channels_b", "pe", "elem_bits"),
+    "split": ("pixels", "channels_a", "channels_b", "pe", "elem_bits"),
+    "add": ("pixels", "channels", "pe", "in_bits", "in_signed", "out_bits", "out_signed"),
 }
 """Parameters of each kernel in the order of its declaration; the RTL has them in CamelCase."""
+
+UNSHOWN: Mapping[str, tuple[str, ...]] = {
+    "thresholding": ("out_signed",),
+    "window": ("in_signed",),
+    "duplicate": ("outputs",),
+}
+"""Parameters that a description has and the RTL does not need."""
 
 OPTIONAL: Mapping[str, tuple[str, ...]] = {"mvau": ("dsp",), "mvau_sparse": ("dsp",)}
 """Parameters that a description may leave out; 0, their default, is not written."""
@@ -90,8 +120,8 @@ class _Unit:
     module: str
     instance: str
     parameters: tuple[tuple[str, str], ...]
-    source: str
-    sink: str
+    ports: tuple[tuple[str, str], ...]
+    """(prefix of the port, prefix of the wires), inputs first."""
     cycles: LayerCycles
 
 
@@ -148,8 +178,7 @@ def render_top(acc: Accelerator) -> str:
             module=f"phy_{layer.kind}",
             instance=f"u_{_identifier(layer.name)}",
             parameters=tuple(_parameters(layer)),
-            source=wires[layer.inputs[0]].down,
-            sink=wires[layer.outputs[0]].up,
+            ports=_ports(layer, wires),
             cycles=layer_cycles(layer, acc.stream(layer.inputs[0]).beats_per_frame),
         )
         for layer in acc.layers
@@ -166,6 +195,20 @@ def render_top(acc: Accelerator) -> str:
         first=wires[acc.input.stream],
         last=wires[acc.output.stream],
         units=units,
+    )
+
+
+def port_names(side: str, count: int) -> tuple[str, ...]:
+    """Prefixes of a kernel's ``count`` stream ports; side: "s" (inputs) or "m" (outputs)."""
+    return (f"{side}_axis",) if count == 1 else tuple(f"{side}{i}_axis" for i in range(count))
+
+
+def _ports(layer: Layer, wires: Mapping[str, StreamWires]) -> tuple[tuple[str, str], ...]:
+    inputs = zip(port_names("s", len(layer.inputs)), layer.inputs, strict=True)
+    outputs = zip(port_names("m", len(layer.outputs)), layer.outputs, strict=True)
+    return (
+        *((port, wires[name].down) for port, name in inputs),
+        *((port, wires[name].up) for port, name in outputs),
     )
 
 
@@ -196,18 +239,21 @@ def check(acc: Accelerator) -> None:
         seen[plain] = name
     for layer in acc.layers:
         _check_params(layer)
-        if len(layer.inputs) != 1 or len(layer.outputs) != 1:
-            raise CompileError(f"{layer.name}: a {layer.kind} has one input and one output stream")
-        for role, stream, expected in (
-            ("input", acc.stream(layer.inputs[0]), _input_shape(layer)),
-            ("output", acc.stream(layer.outputs[0]), _output_shape(layer)),
+        for role, names, ports in (
+            ("input", layer.inputs, input_ports(layer)),
+            ("output", layer.outputs, output_ports(layer)),
         ):
-            _check_stream(layer, role, stream, expected)
+            if len(names) != len(ports):
+                count = f"{len(ports)} {role} streams, not {len(names)}"
+                raise CompileError(f"{layer.name}: a {layer.kind} has {count}")
+            for name, port in zip(names, ports, strict=True):
+                _check_stream(layer, role, acc.stream(name), port)
 
 
 def _check_params(layer: Layer) -> None:
     p = layer.params
-    missing = [key for key in PARAMETERS[layer.kind] if key not in p]
+    known = (*PARAMETERS[layer.kind], *UNSHOWN.get(layer.kind, ()))
+    missing = [key for key in known if key not in p]
     if missing:
         raise CompileError(f"{layer.name}: a {layer.kind} needs the parameters {missing}")
     for small, large in _DIVIDES[layer.kind]:
@@ -224,7 +270,42 @@ def _check_params(layer: Layer) -> None:
                 f"{layer.name}: one of in_elems={p['in_elems']}, out_elems={p['out_elems']} must "
                 "divide the other"
             )
+    for wrong, rule in _RULES.get(layer.kind, ()):
+        if wrong(p):
+            raise CompileError(f"{layer.name}: {rule.format(**p)}")
 
+
+_RULES: Mapping[str, tuple[tuple[Callable[[Mapping[str, int]], bool], str], ...]] = {
+    "window": (
+        (
+            lambda p: (
+                max(p["pad_top"], p["pad_bottom"]) >= p["kernel_h"]
+                or max(p["pad_left"], p["pad_right"]) >= p["kernel_w"]
+            ),
+            "padding {pad_top}, {pad_bottom}, {pad_left}, {pad_right} must be less than the kernel "
+            "{kernel_h} x {kernel_w}",
+        ),
+        (
+            lambda p: min(window_size(p)) < 1,
+            "the kernel {kernel_h} x {kernel_w} exceeds the padded image of {height} x {width}",
+        ),
+    ),
+    "pool": (
+        (
+            lambda p: not pool_format(p).allowed(pool_extremes(p)),
+            "out_bits={out_bits} does not hold {kernel_h} x {kernel_w} values of {in_bits} bits",
+        ),
+    ),
+    "add": (
+        (
+            lambda p: not add_format(p).allowed(add_extremes(p)),
+            "out_bits={out_bits}, out_signed={out_signed} do not hold the sum of two values of "
+            "{in_bits} bits",
+        ),
+    ),
+    "duplicate": ((lambda p: p["outputs"] != 2, "outputs={outputs}: a duplicate has 2"),),
+}
+"""What a kernel refuses, and why."""
 
 _DIVIDES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "mvau": (("pe", "mat_h"), ("simd", "mat_w")),
@@ -232,42 +313,29 @@ _DIVIDES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "thresholding": (("pe", "channels"),),
     "requant": (("pe", "channels"),),
     "dwc": (),
+    "window": (("simd", "channels"),),
+    "pool": (("pe", "channels"), ("kernel_h", "height"), ("kernel_w", "width")),
+    "upsample": (("pe", "channels"),),
+    "duplicate": (),
+    "concat": (("pe", "channels_a"), ("pe", "channels_b")),
+    "split": (("pe", "channels_a"), ("pe", "channels_b")),
+    "add": (("pe", "channels"),),
 }
 
 
-def _input_shape(layer: Layer) -> tuple[int, int, int | None]:
-    """Bits per element, elements per beat and, if the layer knows, beats per frame."""
-    p = layer.params
-    if layer.kind in ("mvau", "mvau_sparse"):
-        return p["in_bits"], p["simd"], p["mat_w"] // p["simd"]
-    if layer.kind in ("thresholding", "requant"):
-        return p["in_bits"], p["pe"], p["channels"] // p["pe"]
-    return p["elem_bits"], p["in_elems"], None
-
-
-def _output_shape(layer: Layer) -> tuple[int, int, int | None]:
-    p = layer.params
-    if layer.kind in ("mvau", "mvau_sparse"):
-        return p["acc_bits"], p["pe"], p["mat_h"] // p["pe"]
-    if layer.kind in ("thresholding", "requant"):
-        return p["out_bits"], p["pe"], p["channels"] // p["pe"]
-    return p["elem_bits"], p["out_elems"], None
-
-
-def _check_stream(
-    layer: Layer, role: str, stream: Stream, expected: tuple[int, int, int | None]
-) -> None:
-    bits, elems, beats = expected
+def _check_stream(layer: Layer, role: str, stream: Stream, port: Port) -> None:
     end = stream.consumer if role == "input" else stream.producer
     if end != layer.name:
         raise CompileError(
             f"{layer.name}: its {role} stream {stream.name} names {end!r} at that end"
         )
     actual = (stream.fmt.bits, stream.elems_per_beat, stream.beats_per_frame)
-    if actual != (bits, elems, beats if beats is not None else actual[2]):
+    expected = (port.bits, port.elems, actual[2] if port.beats is None else port.beats)
+    if actual != expected:
         raise CompileError(
             f"{layer.name}: its {role} stream {stream.name} has {actual[0]} bits x {actual[1]} "
-            f"elements x {actual[2]} beats; the layer has {bits} x {elems} x {beats or 'any'}"
+            f"elements x {actual[2]} beats; the layer has {port.bits} x {port.elems} x "
+            f"{port.beats or 'any'}"
         )
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The nodes between an integer tensor and a point behind it, as one exact map."""
+"""The nodes between an integer tensor and a point behind it, as one exact map.
+
+The last axis of every tensor has the channels.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,17 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
 from hls.ir import IntFormat
-from hls.passes.graph import QUANT_OPS, attribute, constant, dynamic_input, label, need_constant
+from hls.passes.graph import (
+    QUANT_OPS,
+    RESHAPING,
+    attribute,
+    constant,
+    dynamic_input,
+    dynamic_inputs,
+    is_join,
+    label,
+    need_constant,
+)
 from hls.passes.monotone import MonotoneMap
 from hls.passes.quantizer import smallest_format
 from hls.passes.thresholds import accumulator_range
@@ -22,7 +35,7 @@ from models.errors import CompileError
 
 @dataclass(frozen=True)
 class Chain:
-    """``nodes`` lead from the integer tensor ``source`` [1, channels] to another tensor."""
+    """``nodes`` lead from the integer tensor ``source`` [1, ..., channels] to another tensor."""
 
     source: str
     producer: NodeProto | None
@@ -56,6 +69,7 @@ def _is_source(model: ModelWrapper, name: str) -> bool:
     """An integer tensor that is not itself a scaled or shifted one (scales may be 1)."""
     node = model.find_producer(name)
     affine = node is not None and node.op_type in ("Mul", "Add", "Sub", "Div")
+    affine = affine and not is_join(model, node)
     return bool(model.get_tensor_datatype(name).is_integer()) and not affine
 
 
@@ -124,8 +138,31 @@ def tensor_range(model: ModelWrapper, name: str) -> tuple[int, int]:
         scale = round(attribute(producer, "out_scale", 1.0))
         steps = int(model.get_tensor_shape(producer.input[1])[1])
         return bias, bias + scale * steps
+    if producer is not None and (producer.op_type in RESHAPING or is_join(model, producer)):
+        names = [n for _, n in dynamic_inputs(model, producer)]
+        return _combined(model, producer, [tensor_range(model, n) for n in names])
     datatype = model.get_tensor_datatype(name)
     return int(datatype.min()), int(datatype.max())
+
+
+def _combined(
+    model: ModelWrapper, node: NodeProto, ranges: list[tuple[int, int]]
+) -> tuple[int, int]:
+    """Range behind a window, a pool, an upsampling or a join, for the ranges in front of it."""
+    if node.op_type == "Add":
+        return sum(low for low, _ in ranges), sum(high for _, high in ranges)
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    if node.op_type == "Im2Col" and any(attribute(node, "pad_amount", [])):
+        return min(low, 0), max(high, 0)
+    if node.op_type == "ReduceSum":
+        pixels = pool_pixels(model, node)
+        return low * pixels, high * pixels
+    return low, high
+
+
+def pool_pixels(model: ModelWrapper, reduce: NodeProto) -> int:
+    """Pixels that a pool's reduction sums: its input is [1, height, width, pixels, channels]."""
+    return int(model.get_tensor_shape(reduce.input[0])[-2])
 
 
 def datatype_of(fmt: IntFormat) -> DataType:
@@ -133,17 +170,35 @@ def datatype_of(fmt: IntFormat) -> DataType:
     return DataType["BINARY" if str(fmt) == "UINT1" else str(fmt)]
 
 
-class AnnotateProducts(Transformation):
-    """Annotate the output of every integer MatMul with the smallest type that holds its range."""
+class AnnotateIntegers(Transformation):
+    """Annotate what integer products, windows, pools, upsampling and joins give.
+
+    Before: the inputs of the network, weights and what a MultiThreshold gives are annotated.
+    After: so is what is computed from these alone, with the smallest type that holds its range.
+    """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Annotate all that can be annotated."""
         for node in model.graph.node:
-            if node.op_type != "MatMul" or constant(model, node.input[1]) is None:
+            if node.op_type == "MatMul" and constant(model, node.input[1]) is None:
                 continue
-            if not all(model.get_tensor_datatype(n).is_integer() for n in node.input):
+            names = [n for _, n in dynamic_inputs(model, node)]
+            if not names or not all(model.get_tensor_datatype(n).is_integer() for n in names):
                 continue
-            low, high = tensor_range(model, node.output[0])
-            fmt = smallest_format(min(low, -1), high)
-            model.set_tensor_datatype(node.output[0], datatype_of(fmt))
+            if node.op_type == "MatMul":
+                if model.get_tensor_datatype(node.input[1]).is_integer():
+                    low, high = tensor_range(model, node.output[0])
+                    fmt = smallest_format(min(low, -1), high)
+                    model.set_tensor_datatype(node.output[0], datatype_of(fmt))
+            elif node.op_type in RESHAPING or is_join(model, node):
+                model.set_tensor_datatype(node.output[0], _result_type(model, node, names))
         return model, False
+
+
+def _result_type(model: ModelWrapper, node: NodeProto, names: list[str]) -> DataType:
+    """Type of what ``node`` gives, from the types of its inputs."""
+    types = [model.get_tensor_datatype(n) for n in names]
+    ranges = [(int(t.min()), int(t.max())) for t in types]
+    if node.op_type not in ("ReduceSum", "Add") and len(set(types)) == 1:
+        return types[0]
+    return datatype_of(smallest_format(*_combined(model, node, ranges)))

@@ -6,7 +6,16 @@ from __future__ import annotations
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hls.passes.graph import QUANT_OPS, constant, from_constants, label, main_chain
+from hls.passes.graph import (
+    QUANT_OPS,
+    RESHAPING,
+    activation_nodes,
+    constant,
+    dynamic_inputs,
+    from_constants,
+    is_join,
+    label,
+)
 from models.errors import CompileError
 
 SUPPORTED = (
@@ -26,10 +35,16 @@ SUPPORTED = (
     "Reshape",
     "Squeeze",
     "Unsqueeze",
+    "Conv",
+    "AveragePool",
+    "MaxPool",
+    "GlobalAveragePool",
+    "Resize",
+    "Upsample",
+    "Concat",
 )
 WEIGHT_ONLY = ("Transpose", "Constant")
 SMOOTH = ("Sigmoid", "Tanh", "Softmax", "Gelu", "Erf", "Elu", "Softplus", "Exp", "HardSigmoid")
-WINDOWED = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "Resize")
 
 
 def check_operators(model: ModelWrapper) -> None:
@@ -44,40 +59,77 @@ def check_operators(model: ModelWrapper) -> None:
 
 def check_quantized(model: ModelWrapper) -> None:
     """Raise a `CompileError` naming the first tensor without a quantizer (on a tidy model)."""
-    chain = main_chain(model)
-    products = [n for n in chain if n.op_type == "MatMul"]
-    if not products:
+    nodes = activation_nodes(model)
+    if not any(n.op_type == "MatMul" for n in nodes):
         raise CompileError(
-            "the model has no dense layer (MatMul, Gemm): there is nothing to map",
-            hint="the compiler maps networks of dense layers",
+            "the model has no dense layer (MatMul, Gemm) and no convolution: there is nothing to "
+            "map",
+            hint="the compiler maps networks of dense layers and of convolutions",
         )
     if not any(n.op_type in QUANT_OPS for n in model.graph.node) and not _integer_input(model):
         raise CompileError(
             f"the model is a floating-point one: tensor {model.graph.input[0].name!r} and all "
             "after it have no quantizer",
             hint="train it quantization-aware with Brevitas (QuantIdentity at the input, "
-            "QuantLinear, QuantReLU) and export QONNX",
+            "QuantLinear or QuantConv2d, QuantReLU) and export QONNX",
         )
-    quantized = _integer_input(model)
-    for node in chain:
-        if node.op_type in QUANT_OPS:
-            quantized = True
-        elif node.op_type == "MatMul":
-            _check_product(model, node, quantized)
-            quantized = False
-        elif node.op_type in ("Add", "Sub", "Relu", "Clip") and quantized:
+    quantized = {model.graph.input[0].name: _integer_input(model)}
+    for node in nodes:
+        quantized[node.output[0]] = _check_node(model, node, quantized)
+
+
+def _check_node(model: ModelWrapper, node: NodeProto, quantized: dict[str, bool]) -> bool:
+    """True if what ``node`` gives is quantized, maybe scaled; raises for what cannot be mapped."""
+    names = [name for _, name in dynamic_inputs(model, node)]
+    if node.op_type in QUANT_OPS:
+        return True
+    if is_join(model, node):
+        _check_join(model, node, names, quantized)
+        return True
+    if node.op_type == "MatMul":
+        _check_product(model, node, quantized[names[0]])
+        return False
+    if node.op_type in ("ReduceSum", "ReduceMax", "Resize") and not quantized[names[0]]:
+        raise CompileError(
+            f"tensor {_origin(model, names[0])!r}, the input of {label(node)}, is not quantized",
+            hint="put a quantizer before it: pooling and upsampling work on integers",
+        )
+    if node.op_type in ("Add", "Sub", "Relu", "Clip") and quantized[names[0]]:
+        raise CompileError(
+            f"{label(node)} changes tensor {node.input[0]!r} after its quantizer and before "
+            "a MatMul",
+            hint="put the quantizer after it: the last operation before a MatMul or a convolution "
+            "has to be a quantizer",
+        )
+    return quantized[names[0]]
+
+
+def _check_join(
+    model: ModelWrapper, node: NodeProto, names: list[str], quantized: dict[str, bool]
+) -> None:
+    for name in names:
+        if not quantized[name]:
             raise CompileError(
-                f"{label(node)} changes tensor {node.input[0]!r} after its quantizer and before "
-                "a MatMul",
-                hint="put the quantizer after it: the last operation before a MatMul has to be "
-                "a quantizer",
+                f"tensor {name!r}, an input of {label(node)}, is not quantized: floating-point "
+                "streams are not joined",
+                hint="put one shared quantizer (the same QuantIdentity) on both inputs",
             )
+
+
+def _origin(model: ModelWrapper, name: str) -> str:
+    """The tensor that windows and reshapes in front of ``name`` were taken from."""
+    node = model.find_producer(name)
+    while node is not None and node.op_type in RESHAPING:
+        name = node.input[0]
+        node = model.find_producer(name)
+    return name
 
 
 def _check_product(model: ModelWrapper, node: NodeProto, quantized: bool) -> None:
     if not quantized:
         raise CompileError(
-            f"tensor {node.input[0]!r}, the input of {label(node)}, is not quantized",
+            f"tensor {_origin(model, node.input[0])!r}, the input of {label(node)}, is not "
+            "quantized",
             hint="put a quantizer before this layer (Brevitas: QuantIdentity at the network's "
             "input, QuantReLU or QuantIdentity between layers)",
         )
@@ -90,7 +142,7 @@ def _check_product(model: ModelWrapper, node: NodeProto, quantized: bool) -> Non
     if not annotated and (producer is None or producer.op_type not in QUANT_OPS):
         raise CompileError(
             f"tensor {node.input[1]!r}, the weights of {label(node)}, is not quantized",
-            hint="use QuantLinear with a weight quantizer for this layer",
+            hint="use QuantLinear (QuantConv2d) with a weight quantizer for this layer",
         )
 
 
@@ -101,8 +153,8 @@ def _integer_input(model: ModelWrapper) -> bool:
 def _reason(node: NodeProto) -> str:
     if node.op_type in SMOOTH:
         return "a smooth function has no integer hardware layer here"
-    if node.op_type in WINDOWED:
-        return "convolution, pooling and upsampling have no hardware layer here"
+    if node.op_type == "ConvTranspose":
+        return "a transposed convolution has no hardware layer here"
     if node.op_type in WEIGHT_ONLY:
         return "activations are not permuted in hardware"
     return f"the operator {node.op_type!r} is unknown to the compiler"
@@ -114,6 +166,6 @@ def _way_out(node: NodeProto) -> str:
             "replace it by ReLU, Clip (hard tanh) or a quantizer alone, or cut it off: a monotone "
             "function at the output can be left to the host"
         )
-    if node.op_type in WINDOWED:
-        return "write it as dense layers, or cut it off at the border of the accelerator"
+    if node.op_type == "ConvTranspose":
+        return "upsample by nearest neighbour (nn.Upsample) and convolve"
     return f"supported: {', '.join(SUPPORTED)}; Transpose on weights only"

@@ -4,6 +4,7 @@
 hard_pairs  bit k = (out[2k] - out[2k+1] >= 0): the last weights become differences of row pairs
 sign        bit c = (out[c] >= 0)
 soft        the integers of which the outputs are an affine function; `Border` has scale and offset
+codes       the same, and the outputs have to be quantized: codes of the output's quantizer
 
 A tie gives 1, as in the comparison of the float outputs.
 """
@@ -20,14 +21,21 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from hls.ir import Border, IntFormat
 from hls.passes.chain import (
-    AnnotateProducts,
+    AnnotateIntegers,
     Chain,
     chain_before,
     datatype_of,
     integer_weights,
     tensor_range,
 )
-from hls.passes.graph import constant, label, main_chain, need_constant, new_constant, new_tensor
+from hls.passes.graph import (
+    constant,
+    first_node,
+    label,
+    need_constant,
+    new_constant,
+    new_tensor,
+)
 from hls.passes.integer_input import CODES
 from hls.passes.integer_thresholds import drop_dead_nodes, flip_rows, threshold_node
 from hls.passes.integer_weights import annotate
@@ -56,14 +64,15 @@ def decide(model: ModelWrapper, kind: str, stream: str) -> Decided:
 
     Args:
         model: after `IntegerActivations`; it is not changed.
-        kind: "hard_pairs", "sign" or "soft".
+        kind: "hard_pairs", "sign", "soft" or "codes".
         stream: name of the output stream for the `Border`.
     """
-    model = model.transform(AnnotateProducts())
+    model = model.transform(AnnotateIntegers())
     chain = chain_before(model, model.graph.output[0].name)
-    if kind == "soft":
-        border, ties = _soft(model, chain, stream), None
+    if kind in ("soft", "codes"):
+        border, ties = _integers(model, chain, kind, stream), None
     else:
+        _check_vector(model, chain, kind)
         error = _float_error(model, chain)
         if kind == "hard_pairs":
             chain = _merge_pairs(model, chain)
@@ -73,10 +82,27 @@ def decide(model: ModelWrapper, kind: str, stream: str) -> Decided:
         border = Border(stream, (bits,), BIT, (1.0,), (0.0,), "hard_bits")
     drop_dead_nodes(model)
     _cut_input(model)
-    return Decided(model.transform(AnnotateProducts()), border, ties)
+    return Decided(model.transform(AnnotateIntegers()), border, ties)
 
 
-def _soft(model: ModelWrapper, chain: Chain, stream: str) -> Border:
+def _check_vector(model: ModelWrapper, chain: Chain, kind: str) -> None:
+    shape = model.get_tensor_shape(chain.source)
+    if len(shape) != 2:
+        raise CompileError(
+            f"output={kind!r} decides the bits of a vector; this output is an image {shape[1:]}",
+            hint="choose output='soft' or output='codes'",
+        )
+
+
+def _integers(model: ModelWrapper, chain: Chain, kind: str, stream: str) -> Border:
+    quantized = chain.producer is not None and chain.producer.op_type == "MultiThreshold"
+    if kind == "codes" and not quantized:
+        what = "the input" if chain.producer is None else label(chain.producer)
+        raise CompileError(
+            f"output='codes' needs a quantizer at the output; here {what} is the last integer "
+            "operation",
+            hint="put a QuantIdentity at the end, or choose output='soft' (accumulators)",
+        )
     if chain.exact.clipped:
         last = next(n for n in chain.nodes if n.op_type in ("Relu", "Clip"))
         raise CompileError(
@@ -88,7 +114,8 @@ def _soft(model: ModelWrapper, chain: Chain, stream: str) -> Border:
     _set_output(model, chain.source)
     scale = tuple(float(v) for v in chain.exact.a)
     offset = tuple(float(v) for v in chain.exact.b)
-    return Border(stream, (len(scale),), fmt, _one(scale), _one(offset), "soft")
+    shape = tuple(int(d) for d in model.get_tensor_shape(chain.source)[1:])
+    return Border(stream, shape, fmt, _one(scale), _one(offset), kind)
 
 
 def _one(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -241,10 +268,10 @@ def _set_output(model: ModelWrapper, name: str) -> None:
 
 def _cut_input(model: ModelWrapper) -> None:
     """The codes become the input of the graph."""
-    first = main_chain(model)[0]
+    first = first_node(model)
     if first.op_type != "Div":
         return
-    quant = main_chain(model)[1]
+    quant = model.find_consumers(first.output[0])[0]
     name = quant.output[0]
     shape, datatype = model.get_tensor_shape(name), model.get_tensor_datatype(name)
     for node in (first, quant):

@@ -14,6 +14,8 @@ from qonnx.custom_op.registry import getCustomOp
 from models.errors import CompileError
 
 QUANT_OPS = ("Quant", "IntQuant", "BipolarQuant")
+RESHAPING = ("Im2Col", "Reshape", "ReduceSum", "ReduceMax", "Resize")
+"""What convolutions, pools and upsampling of a tidy model do to the pixels of an image."""
 QONNX_DOMAIN = "qonnx.custom_op.general"
 
 
@@ -56,22 +58,28 @@ def from_constants(model: ModelWrapper, name: str) -> bool:
     return producer is not None and all(from_constants(model, n) for n in producer.input if n)
 
 
+def dynamic_inputs(model: ModelWrapper, node: NodeProto) -> list[tuple[int, str]]:
+    """Index and name of the inputs of ``node`` that are no constants."""
+    return [(i, n) for i, n in enumerate(node.input) if n and not from_constants(model, n)]
+
+
 def dynamic_input(model: ModelWrapper, node: NodeProto) -> tuple[int, str]:
     """Index and name of the one input of ``node`` that is no constant."""
-    found = [(i, n) for i, n in enumerate(node.input) if n and not from_constants(model, n)]
+    found = dynamic_inputs(model, node)
     if len(found) != 1:
         raise CompileError(
-            f"{label(node)} joins {len(found)} computed tensors: only chains of layers are mapped",
-            hint="residual connections, concatenation and products of activations are not "
-            "supported; one path from input to output is",
+            f"{label(node)} joins {len(found)} computed tensors: this operator takes one",
+            hint="streams are joined by a Concat on channels or by an Add of two quantized tensors "
+            "of one scale; products of activations are not supported",
         )
     return found[0]
 
 
-def main_chain(model: ModelWrapper) -> list[NodeProto]:
-    """The nodes between graph input and output, which have to form one chain.
+def activation_nodes(model: ModelWrapper) -> list[NodeProto]:
+    """The nodes that compute the output from the input, in topological order.
 
-    Weight quantizers (nodes fed by constants alone) are not part of it.
+    Weight quantizers (nodes fed by constants alone) are not among them, nor is what does not reach
+    the output.
     """
     graph = model.graph
     if len(graph.output) != 1:
@@ -80,25 +88,47 @@ def main_chain(model: ModelWrapper) -> list[NodeProto]:
             f"the model has {len(graph.output)} outputs ({names}): one is supported",
             hint="export the network with a single output tensor",
         )
-    name, chain = graph.output[0].name, []
-    while name != graph.input[0].name:
-        node = model.find_producer(name)
-        if node is None:
+    order: list[NodeProto] = []
+    done = {graph.input[0].name}
+    pending = [graph.output[0].name]
+    while pending:
+        name = pending[-1]
+        node = None if name in done else model.find_producer(name)
+        if name not in done and node is None:
             raise CompileError(
                 f"tensor {name!r} is neither computed by a node nor the input "
                 f"{graph.input[0].name!r}",
-                hint="the model needs one input and one output, joined by one chain of layers",
+                hint="the model needs one input and one output, joined by layers",
             )
-        users = model.find_consumers(name)
-        if len(users) > 1:
-            raise CompileError(
-                f"tensor {name!r} is used by {len(users)} nodes "
-                f"({', '.join(label(u) for u in users)}): only chains of layers are mapped",
-                hint="remove the branch (residual or concatenated paths are not supported)",
-            )
-        chain.append(node)
-        name = dynamic_input(model, node)[1]
-    return chain[::-1]
+        missing = [] if node is None else [n for _, n in dynamic_inputs(model, node)]
+        missing = [n for n in missing if n not in done]
+        if missing:
+            pending += missing[::-1]
+            continue
+        pending.pop()
+        if node is not None and name not in done:
+            order.append(node)
+            done.update(node.output)
+    return order
+
+
+def first_node(model: ModelWrapper) -> NodeProto:
+    """The one node that takes the input of the graph."""
+    name = model.graph.input[0].name
+    users = model.find_consumers(name)
+    if len(users) != 1:
+        raise CompileError(
+            f"tensor {name!r}, the input, goes to {len(users)} nodes "
+            f"({', '.join(label(u) for u in users)}): one quantizer is needed there",
+            hint="put one quantizer (QuantIdentity) at the network's input, before it forks",
+        )
+    first: NodeProto = users[0]
+    return first
+
+
+def is_join(model: ModelWrapper, node: NodeProto) -> bool:
+    """True for a Concat or an Add of two computed tensors."""
+    return node.op_type in ("Add", "Concat") and len(dynamic_inputs(model, node)) > 1
 
 
 def replace_node(model: ModelWrapper, old: NodeProto, new: list[NodeProto]) -> None:

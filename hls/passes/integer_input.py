@@ -13,8 +13,8 @@ from hls.ir import Border
 from hls.passes.graph import (
     QONNX_DOMAIN,
     QUANT_OPS,
+    first_node,
     label,
-    main_chain,
     new_constant,
     new_tensor,
     replace_node,
@@ -35,7 +35,7 @@ class SplitInputQuantizer(Transformation):
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Split the first quantizer if it is not split yet."""
-        first = main_chain(model)[0]
+        first = first_node(model)
         if (
             first.op_type == "Div"
             or model.get_tensor_datatype(model.graph.input[0].name).is_integer()
@@ -64,7 +64,7 @@ class SplitInputQuantizer(Transformation):
 
 def input_quantizer(model: ModelWrapper) -> Quantizer:
     """The quantizer at the input, checked: the host implements it."""
-    first = main_chain(model)[0]
+    first = first_node(model)
     if first.op_type not in QUANT_OPS:
         raise CompileError(
             f"tensor {model.graph.input[0].name!r}, the input, is not quantized: its first node is "
@@ -98,7 +98,10 @@ def _check_input(node: NodeProto, quantizer: Quantizer) -> None:
 
 
 def input_border(model: ModelWrapper, stream: str) -> Border:
-    """The host's side of the input, read from a model whose first node is the quantizer."""
+    """The host's side of the input, read from a tidy model whose first node is the quantizer.
+
+    Its shape is that of the codes: an image has its channels last.
+    """
     quantizer = input_quantizer(model)
     shape = tuple(int(d) for d in model.get_tensor_shape(model.graph.input[0].name)[1:])
     fmt = quantizer.fmt

@@ -15,8 +15,8 @@ from hls.passes.chain import Chain, chain_before, datatype_of, integer_weights, 
 from hls.passes.graph import (
     QONNX_DOMAIN,
     QUANT_OPS,
+    activation_nodes,
     label,
-    main_chain,
     new_constant,
     new_tensor,
     replace_node,
@@ -45,7 +45,7 @@ class IntegerThresholds(Transformation):
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Rewrite the first quantizer behind an integer tensor."""
-        for node in main_chain(model):
+        for node in activation_nodes(model):
             if node.op_type not in QUANT_OPS or node.name == "input_quantizer":
                 continue
             self._rewrite(model, node)
@@ -127,7 +127,7 @@ def threshold_node(
         out_dtype=datatype.name,
         out_scale=1.0,
         out_bias=float(bias),
-        data_layout="NC",
+        data_layout="NHWC" if len(model.get_tensor_shape(source)) == 4 else "NC",
     )
 
 
@@ -136,10 +136,18 @@ def flip_rows(model: ModelWrapper, chain: Chain, flips: list[bool], user: NodePr
     product = chain.producer
     if product is None or product.op_type != "MatMul":
         raise CompileError(
-            f"{label(user)}: a negative factor stands before it, but no dense layer whose "
-            "weights could be negated",
-            hint="a BatchNormalization with negative gamma needs a dense layer before it",
+            f"{label(user)}: a negative factor stands before it, but no dense layer or "
+            "convolution whose weights could be negated",
+            hint="a BatchNormalization with negative gamma needs a dense layer or a convolution "
+            "before it",
         )
+    for name in (chain.source, *(n.output[0] for n in chain.nodes)):
+        if len(model.find_consumers(name)) > 1:
+            raise CompileError(
+                f"{label(user)}: a negative factor stands before it, and tensor {name!r} is used "
+                "elsewhere too: its weights cannot be negated",
+                hint="fork behind the quantizer, or make the factor positive",
+            )
     weights = integer_weights(model, product) * np.where(flips, -1, 1)
     name = new_constant(model, weights.astype(np.float64), f"{product.name}_weights")
     annotate(model, name, weights)

@@ -26,12 +26,12 @@ class ScalePastMatMul(Transformation):
         for node in model.graph.node:
             if node.op_type != "MatMul":
                 continue
-            before = model.find_producer(node.input[0])
-            if before is not None and before.op_type in ("Mul", "Div"):
-                self._move(model, before, node)
-                return model, True
+            before = single_factor(model, node.input[0])
             if before is not None and before.op_type == "Sub":
                 self._move_offset(model, before, node)
+                return model, True
+            if before is not None:
+                self._move(model, before, node)
                 return model, True
         return model, False
 
@@ -44,7 +44,7 @@ class ScalePastMatMul(Transformation):
                 "before a dense layer need one scale for the whole tensor",
                 hint="train with per-tensor activation scales (weights may have one a channel)",
             )
-        self._swap(model, factor, product, factor.input[1])
+        move_behind(model, factor, product, factor.input[1])
 
     def _move_offset(self, model: ModelWrapper, offset: NodeProto, product: NodeProto) -> None:
         """(x - 1) W -> x W - column sums of W: integers, exact in float32."""
@@ -57,14 +57,26 @@ class ScalePastMatMul(Transformation):
             )
         sums = integer_weights(model, product).sum(axis=0, keepdims=True)
         name = new_constant(model, sums.astype("float64"), f"{product.name}_bipolar_sums")
-        self._swap(model, offset, product, name)
+        move_behind(model, offset, product, name)
 
-    def _swap(self, model: ModelWrapper, first: NodeProto, product: NodeProto, by: str) -> None:
-        factor = first
-        shape = model.get_tensor_shape(product.output[0])
-        raw = new_tensor(model, shape, f"{product.name}_acc")
-        moved = helper.make_node(factor.op_type, [raw, by], [product.output[0]], factor.name)
-        product.input[0], product.output[0] = factor.input[0], raw
-        nodes = model.graph.node
-        nodes.remove(factor)
-        nodes.insert(list(nodes).index(product) + 1, moved)
+
+FACTORS = ("Mul", "Div", "Sub")
+
+
+def single_factor(model: ModelWrapper, name: str) -> NodeProto | None:
+    """The factor (or bipolar offset) that gives tensor ``name``, if nobody else takes it."""
+    node = model.find_producer(name)
+    if node is None or node.op_type not in FACTORS or len(model.find_consumers(name)) != 1:
+        return None
+    return None if constant(model, node.input[0]) is not None else node
+
+
+def move_behind(model: ModelWrapper, factor: NodeProto, node: NodeProto, by: str) -> None:
+    """Take ``factor`` from in front of ``node`` and put it, by the constant ``by``, behind it."""
+    shape = model.get_tensor_shape(node.output[0])
+    raw = new_tensor(model, shape, f"{node.name}_acc")
+    moved = helper.make_node(factor.op_type, [raw, by], [node.output[0]], factor.name)
+    node.input[0], node.output[0] = factor.input[0], raw
+    nodes = model.graph.node
+    nodes.remove(factor)
+    nodes.insert(list(nodes).index(node) + 1, moved)

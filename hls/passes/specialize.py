@@ -50,7 +50,8 @@ class SpecializeToPhy(Transformation):
         form: block form to use for sparse weights, instead of looking for one.
         folds: foldings open to a layer: dense and sparse are compared at the cheapest of them.
 
-    Nodes are named fc0, act0, fc1 and so on; folding files and layers use these names.
+    Nodes are named fc0, act0, fc1 and so on, those of a convolution conv0; folding files and layers
+    use these names.
     """
 
     def __init__(
@@ -69,14 +70,16 @@ class SpecializeToPhy(Transformation):
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Rewrite all abstract layers."""
-        counts = {"fc": 0, "act": 0}
+        counts = {"fc": 0, "conv": 0, "act": 0}
         for node in list(model.graph.node):
             prefix = {"MVAU": "fc", "Thresholding": "act"}.get(node.op_type)
             if prefix is None:
                 continue
+            if prefix == "fc" and len(model.get_tensor_shape(node.input[0])) == 4:
+                prefix = "conv"
             node.name = f"{prefix}{counts[prefix]}"
             counts[prefix] += 1
-            if prefix == "fc":
+            if node.op_type == "MVAU":
                 self._mvau(model, node)
             else:
                 self._thresholding(model, node)

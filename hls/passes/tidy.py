@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From any exporter's QONNX to a plain chain of MatMul, Add, Mul, Relu, Clip and quantizers.
+"""From any exporter's QONNX to plain products, sums, factors, clips, windows and quantizers.
 
 qonnx' own passes are used where they keep every number. Two do not and are replaced:
 ``GemmToMatMul`` and ``RemoveIdentityOps`` drop additions below 1e-5 and factors within 1e-5 of one.
@@ -23,20 +23,22 @@ from qonnx.transformation.general import (
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
+from hls.passes.channels_last import ChannelsLast
 from hls.passes.check_model import check_operators
 from hls.passes.graph import (
     QONNX_DOMAIN,
     QUANT_OPS,
+    activation_nodes,
     attribute,
     constant,
     dynamic_input,
-    main_chain,
     need_constant,
     new_constant,
     new_tensor,
     remove_and_rewire,
     replace_node,
 )
+from hls.passes.rearrange import rearrange_weights, transposed
 from hls.qonnx_exec import run_node
 from models.errors import CompileError
 
@@ -62,6 +64,7 @@ def tidy(model: ModelWrapper) -> ModelWrapper:
         BatchNormToAffine(),
         RemoveNeutralNodes(),
         FlattenInput(),
+        ChannelsLast(),
         RemoveUnusedTensors(),
         InferShapes(),
     ):
@@ -100,7 +103,7 @@ class GemmToMatMulExact(Transformation):
             raise CompileError(f"Gemm node {node.name!r}: transA=1 permutes activations")
         x, w = node.input[0], node.input[1]
         if attribute(node, "transB", 0):
-            w = self._transposed(model, w)
+            w = rearrange_weights(model, w, transposed, f"Gemm node {node.name!r}")
         shape = model.get_tensor_shape(node.output[0])
         new, current = [], new_tensor(model, shape, f"{node.name}_product")
         new.append(helper.make_node("MatMul", [x, w], [current], name=node.name))
@@ -120,29 +123,6 @@ class GemmToMatMulExact(Transformation):
             new[-1].output[0] = node.output[0]
         replace_node(model, node, new)
 
-    def _transposed(self, model: ModelWrapper, name: str) -> str:
-        """The transpose of a constant, through its quantizer if it has one."""
-        value = constant(model, name)
-        if value is not None:
-            result = new_constant(model, value.T, f"{name}_T")
-            model.set_tensor_datatype(result, model.get_tensor_datatype(name))
-            return result
-        quant = model.find_producer(name)
-        if quant is None or quant.op_type not in QUANT_OPS:
-            raise CompileError(f"weights {name!r} are transposed but no (quantized) constant")
-        inputs = []
-        for item in quant.input:
-            part = need_constant(model, quant, list(quant.input).index(item))
-            inputs.append(item if part.ndim < 2 else new_constant(model, part.T, f"{item}_T"))
-        shape = model.get_tensor_shape(name)
-        out = new_tensor(model, shape[::-1], f"{name}_T")
-        twin = helper.make_node(quant.op_type, inputs, [out], domain=quant.domain)
-        twin.attribute.extend(quant.attribute)
-        model.graph.node.insert(list(model.graph.node).index(quant), twin)
-        if len(model.find_consumers(name)) <= 1:
-            model.graph.node.remove(quant)
-        return out
-
 
 class FoldConstantBranches(Transformation):
     """Compute every node whose inputs are constants, except the quantizers of weights."""
@@ -154,7 +134,7 @@ class FoldConstantBranches(Transformation):
                 continue
             users = model.find_consumers(node.output[0])
             if node.op_type in QUANT_OPS and any(
-                u.op_type == "MatMul" and u.input[1] == node.output[0] for u in users
+                u.op_type in ("MatMul", "Conv") and u.input[1] == node.output[0] for u in users
             ):
                 continue
             inputs = [model.get_initializer(n) for n in node.input if n]
@@ -193,7 +173,7 @@ class FlattenInput(Transformation):
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Remove one shape node; called again until none is left."""
-        for node in main_chain(model):
+        for node in activation_nodes(model):
             if node.op_type not in self.SHAPES:
                 continue
             self._check(model, node)

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hls.passes.chain import Chain, integer_weights, tensor_range
-from hls.passes.graph import constant, dynamic_input
+from hls.passes.chain import Chain, integer_weights, pool_pixels, tensor_range
+from hls.passes.graph import RESHAPING, constant, dynamic_input, dynamic_inputs, is_join
 from hls.passes.quantizer import Quantizer, quantize_levels
 from hls.passes.thresholds import AccRange
 
@@ -71,28 +71,54 @@ def product_error(model: ModelWrapper, chain: Chain) -> ProductError:
     scale, offset, first, grid = np.ones(channels), np.zeros(channels), 0, 1.0
     for node in chain.nodes:
         value = constant(model, node.input[1]) if len(node.input) > 1 else None
-        if value is None or node.op_type not in ("Mul", "Sub"):
+        if value is None or node.op_type not in ("Mul", "Div", "Sub"):
             break
-        if node.op_type == "Mul":
-            scale, offset = scale * value.reshape(-1), offset * value.reshape(-1)
+        if node.op_type in ("Mul", "Div"):
+            factor = value.reshape(-1).astype(np.float64)
+            factor = factor if node.op_type == "Mul" else 1 / factor
+            scale, offset = scale * factor, offset * factor
         elif "_bipolar_" in node.input[1]:
             offset, grid = offset - value.reshape(-1), 0.5
         else:
             break
         first += 1
     clean = ProductError(scale, offset, np.zeros(channels), first)
-    if chain.producer is None or chain.producer.op_type != "MatMul":
+    terms, reach = _sum_of(model, chain)
+    if terms == 0:
         return clean
-    weights = integer_weights(model, chain.producer)
-    low, high = tensor_range(model, chain.producer.input[0])
     step = np.abs(scale) * grid
     bias = _bias(model, chain, first) / step
-    reach = np.abs(weights).sum(axis=0) * max(abs(low), abs(high)) / grid
-    total = reach + np.abs(bias)
+    total = reach / grid + np.abs(bias)
     if powers_of_two(scale) and np.all(total * _grid_steps(bias) < FLOAT_EXACT):
         return clean
-    error = (len(weights) + 2 + first) * UNIT * 1.01 * total * step
+    error = (terms + 2 + first) * UNIT * 1.01 * total * step
     return ProductError(scale, offset, error, first)
+
+
+def _sum_of(model: ModelWrapper, chain: Chain) -> tuple[int, npt.NDArray[np.float64]]:
+    """(terms that float32 sums up for a value, largest sum of their magnitudes [channels])."""
+    channels, producer = chain.exact.channels, chain.producer
+    terms = _roundings(model, chain.source)
+    if producer is None or producer.op_type != "MatMul":
+        low, high = tensor_range(model, chain.source)
+        return terms, np.full(channels, float(max(abs(low), abs(high))))
+    weights = integer_weights(model, producer)
+    low, high = tensor_range(model, producer.input[0])
+    reach = np.abs(weights).sum(axis=0) * max(abs(low), abs(high))
+    return terms, reach.astype(np.float64)
+
+
+def _roundings(model: ModelWrapper, name: str) -> int:
+    """Terms of the longest sum between the last quantizer and tensor ``name``."""
+    node = model.find_producer(name)
+    if node is None or not (node.op_type in (*RESHAPING, "MatMul") or is_join(model, node)):
+        return 0
+    before = max(_roundings(model, n) for _, n in dynamic_inputs(model, node))
+    if node.op_type == "MatMul":
+        return before + len(integer_weights(model, node))
+    if node.op_type == "ReduceSum":
+        return before + pool_pixels(model, node)
+    return before + (2 if node.op_type == "Add" else 0)
 
 
 def _bias(model: ModelWrapper, chain: Chain, first: int) -> npt.NDArray[np.float64]:
@@ -168,7 +194,7 @@ def _levels(
             for i, name in enumerate(node.input)
             if name
         ]
-        value = run_node(model, node, inputs)
+        value = run_node(model, node, inputs).reshape(acc.shape)
     return quantize_levels(quantizer, value)
 
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Integer products and thresholds -> FINN's hardware layers, by FINN's own passes."""
+"""Integer operations -> FINN's hardware layers, by FINN's own passes."""
 
 from __future__ import annotations
 
 from onnx import NodeProto
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames, SortGraph
 from qonnx.transformation.infer_shapes import InferShapes
 
-from hls.passes.chain import datatype_of
+from hls.passes.chain import AnnotateIntegers, datatype_of
 from hls.passes.graph import custom, label
 from hls.passes.quantizer import smallest_format
 from hls.passes.thresholds import accumulator_range
@@ -17,11 +18,27 @@ from models.errors import CompileError
 
 
 def to_finn(model: ModelWrapper) -> ModelWrapper:
-    """MatMul -> MVAU, MultiThreshold -> Thresholding, types minimized. Needs `setup_finn`."""
+    """Every integer operation to FINN's hardware layer, types minimized. Needs `setup_finn`.
+
+    MatMul -> MVAU, MultiThreshold -> Thresholding, Im2Col -> FMPadding and
+    ConvolutionInputGenerator, Im2Col with a reduction -> ConvolutionInputGenerator and Pool,
+    Resize -> UpsampleNearestNeighbour, Concat -> StreamingConcat, Add -> ElementwiseAdd; forks ->
+    DuplicateStreams.
+    """
+    from finn.transformation.fpgadataflow.convert_to_hw.concat import InferConcatLayer
+    from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
+    from finn.transformation.fpgadataflow.convert_to_hw.duplicate_streams import (
+        InferDuplicateStreamsLayer,
+    )
+    from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import (
+        InferElementwiseBinaryOperation,
+    )
+    from finn.transformation.fpgadataflow.convert_to_hw.pool_from_reduce import InferPoolFromReduce
     from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
         InferQuantizedMatrixVectorActivation,
     )
     from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
+    from finn.transformation.fpgadataflow.convert_to_hw.upsample import InferUpsample
     from finn.transformation.fpgadataflow.minimize_accumulator_width import (
         MinimizeAccumulatorWidth,
     )
@@ -30,8 +47,15 @@ def to_finn(model: ModelWrapper) -> ModelWrapper:
     for step in (
         InferShapes(),
         ChannelLayouts(),
+        InferElementwiseBinaryOperation(),  # first: other passes guess the type of a sum
+        AnnotateIntegers(),
         InferThresholdingLayer(),
         InferQuantizedMatrixVectorActivation(),
+        *(InferPoolFromReduce() for _ in range(_pools(model))),
+        InferConvInpGen(),
+        InferUpsample(),
+        InferConcatLayer(),
+        InferDuplicateStreamsLayer(),
         MinimizeWeightBitWidth(),
         MinimizeAccumulatorWidth(),
         SignedAccumulators(),
@@ -49,14 +73,22 @@ def to_finn(model: ModelWrapper) -> ModelWrapper:
     return model
 
 
+def _pools(model: ModelWrapper) -> int:
+    """How often FINN's pass for pools has to be called: it may skip one behind a rewritten one."""
+    return sum(n.op_type in ("ReduceSum", "ReduceMax") for n in model.graph.node)
+
+
 class ChannelLayouts(Transformation):
-    """Annotate every tensor as [batch, channels]: what a chain of dense layers has."""
+    """Annotate every tensor as [batch, channels], or as an image with its channels last."""
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Set the layouts."""
+        layouts = {2: ["N", "C"], 4: ["N", "H", "W", "C"]}
         for node in model.graph.node:
             for name in (node.input[0], node.output[0]):
-                model.set_tensor_layout(name, ["N", "C"])
+                layout = layouts.get(len(model.get_tensor_shape(name)))
+                if layout is not None:
+                    model.set_tensor_layout(name, layout)
         return model, False
 
 
@@ -85,6 +117,13 @@ class SignedAccumulators(Transformation):
         if not op.get_input_datatype(1).signed():
             fmt = smallest_format(-1, int(weights.max()))
             op.set_nodeattr("weightDataType", datatype_of(fmt).name)
-        model.set_tensor_datatype(node.output[0], datatype)
-        for user in model.find_consumers(node.output[0]):
+        self._give(model, node.output[0], datatype)
+
+    def _give(self, model: ModelWrapper, name: str, datatype: DataType) -> None:
+        """The type of a tensor to those who read it, through forks."""
+        model.set_tensor_datatype(name, datatype)
+        for user in model.find_consumers(name):
             custom(user).set_nodeattr("inputDataType", datatype.name)
+            if user.op_type == "DuplicateStreams":
+                for output in user.output:
+                    self._give(model, output, datatype)

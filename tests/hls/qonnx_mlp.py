@@ -44,12 +44,14 @@ class GraphBuilder:
             "Quant", inputs, QONNX, signed=int(signed), narrow=int(narrow), rounding_mode=mode
         )
 
-    def model(self, inputs: int, outputs: int, last: str, path: Path | None = None):
+    def model(self, inputs, outputs, last: str, path: Path | None = None):
+        """inputs, outputs: elements of a vector, or the shape of one frame."""
+        shapes = [[1, *np.atleast_1d(size).tolist()] for size in (inputs, outputs)]
         graph = helper.make_graph(
             self.nodes,
-            "mlp",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, inputs])],
-            [helper.make_tensor_value_info(last, TensorProto.FLOAT, [1, outputs])],
+            "net",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, shapes[0])],
+            [helper.make_tensor_value_info(last, TensorProto.FLOAT, shapes[1])],
             self.constants,
         )
         opsets = [helper.make_opsetid("", 18), helper.make_opsetid(QONNX, 2)]

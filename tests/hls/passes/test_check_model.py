@@ -99,7 +99,7 @@ CASES = [
     (no_quantizer_between, "is not quantized", "put a quantizer before this layer"),
     (sigmoid, "Sigmoid node 'Sigmoid_.*smooth function", "hard tanh"),
     (unknown_operator, "Det node 'Det_.*'Det' is unknown", "supported: Quant"),
-    (residual, "only chains of layers", "residual"),
+    (residual, "an input of Add node 'Add_.*is not quantized", "one shared quantizer"),
     (scale_per_input, r"weight scale of shape \(4, 1\)", "per-output-channel"),
     (activation_scales, "4 scales for one activation tensor", "one activation scale a tensor"),
     (negative_scale, "scale -0.5 must be finite and positive", "step"),

@@ -15,7 +15,7 @@ from qonnx.transformation.base import Transformation
 from hls import reference
 from hls.compiler import compile_model, to_codes
 from hls.passes.decision import decide
-from hls.passes.graph import main_chain
+from hls.passes.graph import activation_nodes
 from hls.passes.integer_input import SplitInputQuantizer, input_border
 from hls.passes.integer_weights import IntegerWeights
 from hls.passes.scales import ScalePastMatMul
@@ -88,7 +88,7 @@ def test_between_the_borders_there_are_integers_only(model: ModelWrapper) -> Non
     model, _ = integer_activations_step(integer_weights_step(model))
     decided = decide(model, "soft", "output").model
     assert {n.op_type for n in decided.graph.node} == {"MatMul", "MultiThreshold"}
-    for node in main_chain(decided):
+    for node in activation_nodes(decided):
         for name in (*node.input, *node.output):
             assert decided.get_tensor_datatype(name).is_integer(), name
 

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One operator of standard ONNX, executed by onnxruntime on a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+from onnx import NodeProto
+from qonnx.core.modelwrapper import ModelWrapper
+
+Array = npt.NDArray[Any]
+
+
+def run_onnxruntime(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+    """The first output of ``node`` for its inputs, in the opset of ``model``."""
+    import onnxruntime as ort
+
+    names = [n for n in node.input if n]
+    infos = [
+        onnx.helper.make_tensor_value_info(
+            n, onnx.helper.np_dtype_to_tensor_dtype(v.dtype), [None] * v.ndim
+        )
+        for n, v in zip(names, inputs, strict=True)
+    ]
+    out = onnx.ValueInfoProto(name=node.output[0])
+    graph = onnx.helper.make_graph([node], "one", infos, [out])
+    standard = [o for o in model.model.opset_import if o.domain in ("", "ai.onnx")]
+    single = onnx.helper.make_model(graph, opset_imports=standard, ir_version=8)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(single.SerializeToString(), options)
+    result: Array = session.run([node.output[0]], dict(zip(names, inputs, strict=True)))[0]
+    return result
