@@ -39,6 +39,8 @@ from models.files import write_atomic
 
 UNIT = "unit"
 """Name of an accelerator of one layer."""
+FITTED_TO = {("LFE5U-85F", "fullycon_w4a4"), ("LFE5U-85F", "fullycon_w4a4_ulx3s")}
+"""Accelerators that constants were fitted to, beside the single layers."""
 RESOURCES = ("lut", "ff", "bram18", "dsp")
 MATRIX_SIZES = (  # (mat_w, mat_h, pe, simd, weight bits, input bits)
     *((32, 32, 2, 16, 4, 4), (64, 64, 4, 16, 2, 4), (32, 32, 2, 16, 8, 8), (120, 60, 2, 30, 5, 4)),
@@ -174,7 +176,7 @@ def point(name: str, acc: Accelerator, result: Synthesis) -> dict[str, Any]:
     return {
         "name": name,
         "part": result.part.name,
-        "role": "fit" if acc.name == UNIT else "held",
+        "role": "fit" if acc.name == UNIT or (result.part.name, name) in FITTED_TO else "held",
         "yosys": result.version,
         "totals": {key: getattr(result.totals, key) for key in RESOURCES},
         "layers": layers,
