@@ -73,7 +73,7 @@ class CsiConfig(Strict):
         str,
         Field(
             min_length=1,
-            description="inh, umi or small (see models.csi), or a folder of CsiNet's COST2100 files",
+            description="inh, umi, small (see models.csi), or a folder of COST2100 files",
         ),
     ] = "inh"
     seed: Annotated[int, Field(ge=0, description="seed of generated channels")] = 1
