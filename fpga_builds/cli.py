@@ -20,11 +20,13 @@ from fpga_builds.options import (
     DEFAULT_JOBS,
     Build,
     Checkpoint,
+    Data,
     Frames,
     Jobs,
     Json,
     Out,
     Quiet,
+    Samples,
     Seed,
     SnrDb,
 )
@@ -140,6 +142,8 @@ def simulate(
     build: Build,
     snr_db: SnrDb = None,
     frames: Frames = None,
+    samples: Samples = None,
+    data: Data = None,
     out: Out = None,
     json_output: Json = False,
     jobs: Jobs = DEFAULT_JOBS,
@@ -175,7 +179,8 @@ def simulate(
         "stall_probability": stalls,
         "disturb_seed": disturb_seed,
     }
-    config = configure(build, seed=seed, checkpoint=checkpoint, simulate=changes)
+    options = {"seed": seed, "checkpoint": checkpoint, "samples": samples, "data": data}
+    config = configure(build, simulate=changes, **options)
     job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
     body, state = commands.simulate(job, window)
     checks = commands.simulation_checks_of(job, state, body)
@@ -250,6 +255,8 @@ def run(
     build: Build,
     snr_db: SnrDb = None,
     frames: Frames = None,
+    samples: Samples = None,
+    data: Data = None,
     out: Out = None,
     json_output: Json = False,
     jobs: Jobs = DEFAULT_JOBS,
@@ -261,15 +268,17 @@ def run(
     from fpga_builds.views import show_report, show_simulation
 
     changes = {"snr_db": snr_db or None, "frames": frames}
-    config = configure(build, seed=seed, checkpoint=checkpoint, simulate=changes)
+    options = {"seed": seed, "checkpoint": checkpoint, "samples": samples, "data": data}
+    config = configure(build, simulate=changes, **options)
     job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
     simulation, result = commands.run_all(job)
+    p = result["plots"]
     body = {
         **simulation,
         "passed": result["passed"],
         "checks": result["checks"],
         "report": str(job.out / "report.json"),
-        "plot": str(job.out / result["plots"]["ber"]) if "ber" in result["plots"] else None,
+        "plot": next((str(job.out / p[n]) for n in ("ber", "csi") if n in p), None),
     }
 
     def show(console: Any) -> None:

@@ -12,7 +12,7 @@ from fpga_builds.config import BuildConfig, available_builds, load_build
 from fpga_builds.flow import Flow
 from fpga_builds.progress import Reporter
 from fpga_builds.state import State
-from fpga_builds.steps import detector_steps
+from fpga_builds.steps import steps_of
 from fpga_builds.storage import exclusive, read_json
 from models.errors import ConfigError
 
@@ -38,7 +38,7 @@ class Job:
     @property
     def flow(self) -> Flow:
         """The flow of this build."""
-        steps = detector_steps()
+        steps = steps_of(self.config)
         return Flow(steps, self.config, self.out, jobs=self.jobs, reporter=self.reporter)
 
 
@@ -48,6 +48,8 @@ def configure(
     seed: int | None = None,
     checkpoint: str | None = None,
     simulate: dict[str, Any] | None = None,
+    samples: int | None = None,
+    data: str | None = None,
 ) -> BuildConfig:
     """The build's configuration with what the command line changes.
 
@@ -55,7 +57,17 @@ def configure(
         ConfigError: no such build, or a value breaks its rule.
     """
     config = load_build(build)
+    if config.csi is not None:
+        place = str(Path(data).resolve()) if data and ("/" in data or Path(data).is_dir()) else data
+        config = config.updated("csi", data=place, seed=seed)
+    elif samples is not None or data is not None:
+        raise ConfigError(
+            f"{config.name}: --samples and --data are of CSI builds, this is a detector",
+            hint="--frames and --snr-db say what a detector is measured with",
+        )
     changes = {**(simulate or {}), "seed": seed}
+    if samples is not None:
+        changes["frames"] = samples
     if any(value is not None for value in changes.values()):
         config = config.updated("simulate", **changes)
     if checkpoint is not None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from fpga_builds.commands import Job
 from fpga_builds.flow import Flow, Step, StepContext, StepOutput
-from fpga_builds.steps import bitstream, detector_steps
+from fpga_builds.steps import bitstream, steps_of
 from fpga_builds.storage import exclusive
 from hls.board import BOARDS
 from models.errors import ConfigError
@@ -28,7 +28,7 @@ def bitstream_of(job: Job, board: str) -> tuple[dict[str, Any], Callable[[], Non
     """
     step = _step(board)
     with exclusive(job.out), job.reporter.interruptible(job.out):
-        steps = (*detector_steps(), step)
+        steps = (*steps_of(job.config), step)
         flow = Flow(steps, job.config, job.out, jobs=job.jobs, reporter=job.reporter)
         record = flow.run(step.name).records[step.name]
     body = dict(record.info)

@@ -14,7 +14,7 @@ from fpga_builds.eda.yosys import choose_engine
 from fpga_builds.flow import Flow
 from fpga_builds.layer_table import layer_table
 from fpga_builds.silicon import current, layers_of, routed_layers
-from fpga_builds.steps import detector_steps
+from fpga_builds.steps import steps_of
 from fpga_builds.steps.bitstream import bitstream_records
 from fpga_builds.steps.netlist import DEFAULT_FRAMES
 from fpga_builds.steps.netlist import step_for as netlist_step_for
@@ -45,7 +45,7 @@ def synth(
     target = device(part or job.config.compile.part)
     choose_engine(engine)
     step = step_for(target, engine)
-    steps = (*detector_steps(), step)
+    steps = (*steps_of(job.config), step)
     with exclusive(job.out), job.reporter.interruptible(job.out):
         flow = Flow(steps, job.config, job.out, jobs=job.jobs, reporter=job.reporter)
         state = flow.run(step.name)

@@ -83,8 +83,11 @@ class CompileConfig(Strict):
     """How the network becomes hardware layers."""
 
     output: Annotated[
-        Literal["hard_pairs", "sign", "soft"],
-        Field(description="decide pairs of one-hot outputs, signs, or give the soft integers"),
+        Literal["hard_pairs", "sign", "soft", "codes"],
+        Field(
+            description="decide pairs of one-hot outputs or signs, or give the integers: "
+            "accumulators (soft) or the output quantizer's codes"
+        ),
     ] = "hard_pairs"
     thresholds: Literal["auto", "memory", "requant"] = "auto"
     sparse: Annotated[
@@ -207,8 +210,12 @@ class BuildConfig(Strict):
             raise ValueError("[channel] is a detector's and [csi] a CSI network's: give one")
         if self.csi is not None and self.network.checkpoint is None:
             raise ValueError("[csi] needs network.checkpoint: it holds both halves")
-        if self.csi is not None and self.compile.output != "soft":
-            raise ValueError(f"[csi] needs compile.output = 'soft', not {self.compile.output!r}")
+        wanted = ("codes",) if self.csi and self.csi.half == "encoder" else ("soft", "codes")
+        if self.csi is not None and self.compile.output not in wanted:
+            raise ValueError(
+                f"compile.output = {self.compile.output!r}: the {self.csi.half} of a CSI network "
+                f"needs {' or '.join(map(repr, wanted))}"
+            )
         return self
 
     def updated(self, section: str, **changes: Any) -> BuildConfig:

@@ -15,7 +15,10 @@ from hls.ir import Accelerator, Layer
 
 SOURCE = "40-hdl/accelerator/accelerator.json"
 RESOURCES = ("lut", "ff", "bram18", "dsp")
-SIZES = ("mat_w", "mat_h", "channels", "pe", "simd", "block", "nnz")
+SIZES = (
+    *("mat_w", "mat_h", "channels", "pe", "simd", "block", "nnz"),
+    *("vectors", "height", "width", "kernel_h", "kernel_w", "scale_h", "scale_w"),
+)
 WIDTHS = ("in_bits", "weight_bits", "acc_bits", "out_bits")
 
 
@@ -36,7 +39,10 @@ def layer_facts(layer: Layer, part: Device) -> dict[str, Any]:
 def ideal_ii_cycles(accelerator: Accelerator) -> int:
     """Cycles per frame of the slowest layer or stream if none were lost: MACs / (PE * SIMD)."""
     cycles = [
-        layer.params["mat_w"] * layer.params["mat_h"] // (layer.params["simd"] * layer.params["pe"])
+        layer.params["mat_w"]
+        * layer.params["mat_h"]
+        * layer.params.get("vectors", 1)
+        // (layer.params["simd"] * layer.params["pe"])
         for layer in accelerator.layers
         if layer.kind in ("mvau", "mvau_sparse")
     ]

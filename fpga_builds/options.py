@@ -41,3 +41,16 @@ Frames = Annotated[
     int | None,
     typer.Option("--frames", min=1, help="Frames per SNR.", show_default="of the build"),
 ]
+Samples = Annotated[
+    int | None,
+    typer.Option("--samples", min=1, help="Samples of a CSI build.", show_default="of the build"),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="NAME|FOLDER",
+        help="Channels of a CSI build: inh, umi, small, or a folder of COST2100 files.",
+        show_default="of the build",
+    ),
+]

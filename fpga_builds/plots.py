@@ -76,6 +76,38 @@ def ber_plot(title: str, curves: Mapping[str, Sequence[Mapping[str, Any]]], path
     return _save(figure, path)
 
 
+def csi_plot(title: str, truth: Any, images: Any, path: Path) -> Path:
+    """Magnitudes of samples and of their reconstructions, delay by angle.
+
+    Args:
+        title: of the figure.
+        truth: samples [n, 2, 32, 32].
+        images: what came out of the RTL for them, likewise.
+        path: of the PNG; an SVG is written beside it.
+    """
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2.3 * len(truth) + 0.8, 5.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, len(truth), squeeze=False, sharex=True, sharey=True)
+    for row, name, values in ((0, "channel", truth), (1, "through the RTL", images)):
+        for column, pair in enumerate(values):
+            top = float(np.hypot(*truth[column]).max())
+            shown = axes[row][column].imshow(
+                np.hypot(*pair) / top, vmin=0, vmax=1, cmap="viridis", aspect="auto"
+            )
+            if row == 0:
+                axes[row][column].set_title(f"sample {column}")
+            else:
+                axes[row][column].set_xlabel("angle")
+        axes[row][0].set_ylabel(f"{name}\ndelay")
+    figure.colorbar(shown, ax=axes, label="magnitude, relative to the channel's peak")
+    figure.suptitle(title)
+    return _save(figure, path)
+
+
 def layer_plot(title: str, layers: Sequence[Mapping[str, Any]], path: Path) -> Path:
     """Cycles per frame and LUT estimate of each layer, side by side.
 

@@ -11,6 +11,7 @@ from typing import Any
 from fpga_builds import plots
 from fpga_builds.checks import Check, simulation_checks
 from fpga_builds.config import BuildConfig
+from fpga_builds.csi_report import csi_checks, csi_remarks, csi_section, example_plot, loss_metric
 from fpga_builds.metrics import Metric, MetricSet
 from fpga_builds.silicon import silicon
 from fpga_builds.state import State
@@ -39,7 +40,7 @@ def make_report(config: BuildConfig, out: Path, state: State) -> dict[str, Any]:
     body = report_body(config, state, out)
     with storage_guard(out):
         (out / "plots").mkdir(parents=True, exist_ok=True)
-    body["plots"] = _plots(config, out, body)
+    body["plots"] = {**_plots(config, out, body), **example_plot(config, state, out)}
     write_json(out / "report.json", body)
     write_atomic(out / "report.md", render("report.md.j2", body, out))
     write_atomic(out / "report.html", render("report.html.j2", body, out))
@@ -48,14 +49,15 @@ def make_report(config: BuildConfig, out: Path, state: State) -> dict[str, Any]:
 
 def report_body(config: BuildConfig, state: State, out: Path | None = None) -> dict[str, Any]:
     """The report as plain data, without plots; ``out`` also holds what was made on request."""
-    curves = _curves(state)
+    curves, section = _curves(config, state), csi_section(config, state)
     made = silicon(out, state, config.compile.part) if out is not None else NO_SILICON
     metrics = [*state.metrics, *made["metrics"]]
     metrics += _missing(config, MetricSet(metrics))
-    metrics.append(_loss(config, curves))
+    metrics.append(_loss(config, curves) if section is None else loss_metric(section))
     found = MetricSet(metrics)
     simulation = _info(state, "simulate")
     checks = simulation_checks(config, found, disturbed=bool(simulation.get("disturbed")))
+    checks += csi_checks(config, found)
     checks += tuple(check for body in made["bitstreams"] for check in board_checks(body))
     return {
         "schema": SCHEMA,
@@ -82,11 +84,12 @@ def report_body(config: BuildConfig, state: State, out: Path | None = None) -> d
             for estimate, measured, ratio in found.pairs()
         ],
         "curves": curves,
+        "csi": section,
         "layers": _info(state, "compile").get("layers", []),
         "synthesis": made["synthesis"],
         "bitstreams": made["bitstreams"],
         "fifo_depths": _info(state, "hdl").get("fifo_depths", {}),
-        "remarks": _remarks(config, state, made),
+        "remarks": [*(csi_remarks(section) if section else ()), *_remarks(config, state, made)],
         "steps": [
             {"name": r.step, "seconds": r.seconds, "versions": dict(r.versions)}
             for r in state.records.values()
@@ -111,8 +114,10 @@ def _weights_hash(state: State) -> str | None:
     return hash_path(state.file("model")) if state.has("model") else None
 
 
-def _curves(state: State) -> dict[str, list[dict[str, Any]]]:
+def _curves(config: BuildConfig, state: State) -> dict[str, list[dict[str, Any]]]:
     curves: dict[str, list[dict[str, Any]]] = {}
+    if config.csi is not None:
+        return curves
     simulation = _info(state, "simulate")
     curves["rtl"] = simulation.get("points", [])
     curves["qonnx"] = simulation.get("qonnx_points", [])

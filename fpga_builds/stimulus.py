@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fpga_builds.config import BuildConfig, ChannelConfig
-from hls.compiler import decide_outputs, to_codes
+from hls.compiler import decide_outputs, to_codes, to_values
 from hls.ir import Accelerator, Border, IntArray
 from models.errors import ConfigError
 from models.mimo import BitArray, MimoSystem, frame_chunk
@@ -77,9 +77,8 @@ def random_codes(border: Border, chunk: Chunk, seed: int) -> IntArray:
 
 
 def dequantize(border: Border, codes: npt.ArrayLike) -> FloatArray:
-    """Host values code * scale + offset, float32."""
-    values = np.asarray(codes, dtype=np.float64) * np.asarray(border.scale)
-    return np.asarray(values + np.asarray(border.offset), dtype=np.float32)
+    """Host values code * scale + offset, float32; of images [n, channels, height, width]."""
+    return to_values(border, codes).astype(np.float32)
 
 
 def frame_source(

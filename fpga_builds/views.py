@@ -70,7 +70,13 @@ def ber_table(title: str, curves: dict[str, Any]) -> Table:
 
 def show_simulation(out: Console, body: dict[str, Any]) -> None:
     """Result of a simulation: BER, equality, cycles."""
-    if body["points"]:
+    if "nmse_db" in body:
+        low, high = body["ci95"]
+        out.print(
+            f"NMSE        {body['nmse_db']:.2f} dB (95 %: {low:.2f} to {high:.2f}), rho "
+            f"{body['rho']:.4f}, {body['feedback_bits']} feedback bits a sample"
+        )
+    if body.get("points"):
         curves = {"rtl": body["points"], "qonnx": body["qonnx_points"], **body.get("curves", {})}
         out.print(ber_table(f"{body['build']}: bit error rate", curves))
     equal = "every bit equals" if body["mismatches"] == 0 else "[red]bits differ from[/red]"
@@ -95,8 +101,9 @@ def show_report(out: Console, body: dict[str, Any], folder: Path) -> None:
         out.print(f"check       {mark}  {check['name']}: {number(check['value'])}, {check['rule']}")
     for remark in body["remarks"][:1]:
         out.print(f"remark      {remark}")
-    if "ber" in body["plots"]:
-        out.print(f"plot        {folder / body['plots']['ber']}")
+    for name in ("ber", "csi"):
+        if name in body["plots"]:
+            out.print(f"plot        {folder / body['plots'][name]}")
     out.print(f"report      {folder / 'report.html'}, report.md, report.json")
 
 

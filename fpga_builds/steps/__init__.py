@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of the detector's flow, in order. `detector_steps` gives them."""
+"""The steps of a flow, in order: of a detector, or of one half of a CSI network."""
 
 from __future__ import annotations
 
+from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step
+
+
+def steps_of(config: BuildConfig) -> tuple[Step, ...]:
+    """The steps that fit a build."""
+    return detector_steps() if config.csi is None else csi_steps()
 
 
 def detector_steps() -> tuple[Step, ...]:
@@ -18,4 +24,21 @@ def detector_steps() -> tuple[Step, ...]:
         hdl.STEP,
         simulate.STEP,
         baselines.STEP,
+    )
+
+
+def csi_steps() -> tuple[Step, ...]:
+    """data, train, export, compile, hdl, feedback (decoders), simulate, baselines."""
+    from fpga_builds.steps import compile_step, csi_model, csi_simulate, hdl
+
+    return (
+        csi_simulate.DATA_STEP,
+        csi_model.TRAIN_STEP,
+        csi_model.EXPORT_STEP,
+        compile_step.STEP,
+        hdl.STEP,
+        csi_simulate.FEEDBACK_STEP,
+        csi_simulate.ENCODER_STEP,
+        csi_simulate.DECODER_STEP,
+        csi_model.BASELINES_STEP,
     )

@@ -76,7 +76,7 @@ class Counter:
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A job whose flow needs no network."""
-    monkeypatch.setattr(commands_synth, "detector_steps", _steps)
+    monkeypatch.setattr(commands_synth, "steps_of", lambda _config: _steps())
     return Job(CONFIG, tmp_path, 1, Reporter(quiet=True))
 
 
