@@ -30,17 +30,17 @@ from models.errors import CheckpointError
 from models.files import write_atomic
 from models.fullycon import FullyCon
 from quant.network import QuantFullyCon, scales_of, shape_of
-from quant.recipe import Recipe
+from quant.recipe import NamedRecipe, Recipe
 
 CHECKPOINT_FOLDER = Path(__file__).parent / "checkpoints"
 
 
-def recipe_hash(recipe: Recipe) -> str:
+def recipe_hash(recipe: NamedRecipe) -> str:
     """SHA-256 of the recipe's JSON without defaults: a new optional key leaves old hashes alone."""
     return hashlib.sha256(recipe.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe) -> None:
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], recipe: NamedRecipe) -> None:
     """Write tensors with the recipe's hash and a checksum of the content."""
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     digest = _content_hash(plain)
@@ -49,7 +49,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe) -> N
     write_atomic(path, save_bytes(plain, metadata={"phyfold": json.dumps(header)}))
 
 
-def load_tensors(path: Path, recipe: Recipe | None = None) -> dict[str, Tensor]:
+def load_tensors(path: Path, recipe: NamedRecipe | None = None) -> dict[str, Tensor]:
     """Read and check tensors written by `save_tensors`.
 
     Raises:

@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from models.errors import ExportError
 from models.files import write_atomic
@@ -37,11 +38,28 @@ def export_qonnx_file(recipe: Recipe, network: FullyCon | QuantFullyCon, path: P
             f"{recipe.name} is a floating-point network: QONNX for hardware needs quantizers",
             hint="train a recipe with a [quant] section and --init this one",
         )
+    return write_qonnx(network, torch.zeros(1, network.shape.inputs), ("y", "o"), recipe.name, path)
+
+
+def write_qonnx(
+    network: nn.Module, example: Tensor, names: tuple[str, str], title: str, path: Path
+) -> Path:
+    """Write any Brevitas network as QONNX.
+
+    Args:
+        network: with quantizers; is brought to eval mode.
+        example: an input, batch size 1.
+        names: of the input and the output tensor.
+        title: written into the metadata as ``phyfold.recipe``, and used in errors.
+        path: of the file.
+
+    Raises:
+        ExportError: Brevitas cannot export it.
+    """
     import onnx
     from brevitas.export import export_qonnx
 
     network = network.eval()
-    example = torch.zeros(1, network.shape.inputs)
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # deprecations inside torch's exporter, not ours to fix
@@ -51,14 +69,14 @@ def export_qonnx_file(recipe: Recipe, network: FullyCon | QuantFullyCon, path: P
                 args=example,
                 export_path=buffer,
                 opset_version=OPSET,
-                input_names=["y"],
-                output_names=["o"],
+                input_names=[names[0]],
+                output_names=[names[1]],
                 verbose=False,
             )
         except Exception as error:  # exporters raise anything; the cause is kept
-            raise ExportError(f"{recipe.name}: Brevitas' QONNX export failed: {error}") from error
+            raise ExportError(f"{title}: Brevitas' QONNX export failed: {error}") from error
     model = onnx.load_from_string(buffer.getvalue())
-    onnx.helper.set_model_props(model, {"phyfold.recipe": recipe.name})
+    onnx.helper.set_model_props(model, {"phyfold.recipe": title})
     model.producer_name = "phyfold"
     write_atomic(path, model.SerializeToString(deterministic=True))
     return path

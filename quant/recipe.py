@@ -28,6 +28,12 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class NamedRecipe(Strict):
+    """What every kind of recipe has; checkpoints know their recipe by its name and hash."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
 class NetworkConfig(Strict):
     """Sizes of FullyCon, see `models.fullycon`."""
 
@@ -151,10 +157,9 @@ class TrainConfig(Strict):
         return self
 
 
-class Recipe(Strict):
+class Recipe(NamedRecipe):
     """Everything that makes one checkpoint."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     network: NetworkConfig = NetworkConfig()
     channel: ChannelConfig = ChannelConfig()
     quant: QuantConfig | None = None

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sets of CSI samples: one type for generated channels and for CsiNet's COST2100 files.
+
+A generated set is one compressed ``.npz`` file: int16 codes of each split with one step for all
+(a power of two), and the JSON of what made it. `read_cost2100` reads a folder of CsiNet's files:
+``DATA_H{train,val,test}{in,out}.mat``, key ``HT`` [n, 2048] = (n, 2, 32, 32), 0.5 + scaled Re/Im.
+All samples are centred and of unit power (`models.csi.metrics.unit_power`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.csi.metrics import ANGLES, DELAYS, VALUES, CsiArray, check_csi, unit_power
+from models.errors import ConfigError
+from models.files import write_atomic
+
+SPLITS = ("train", "val", "test")
+STEP_LOG2 = -9
+"""log2 of the step of stored codes: rounding them costs -65 dB of a sample's energy."""
+
+DATA_VARIABLE = "PHYFOLD_DATA"
+DEFAULT_FOLDER = Path("build") / "data"
+SMALL_SET = Path(__file__).parent.parent / "data" / "csi_inh_small.npz"
+"""A few hundred InH channels for tests and demonstrations; `models.csi.channels` makes it."""
+
+FORMAT = "phyfold-csi-1"
+DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What numpy raises for a file that is truncated or of another kind."""
+
+COST2100_KEY = "HT"
+COST2100_OFFSET = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class CsiData:
+    """Samples of one kind of channel in three splits that share no drop.
+
+    Attributes:
+        name: what the report calls it.
+        train, val, test: [n, 2, 32 delays, 32 angles], float32, centred, unit power.
+        info: what made it, as plain data.
+    """
+
+    name: str
+    train: CsiArray
+    val: CsiArray
+    test: CsiArray
+    info: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            array = check_csi(self.split(split), f"{self.name}: {split}")
+            array.setflags(write=False)
+
+    def split(self, name: str) -> CsiArray:
+        """One split by name."""
+        if name not in SPLITS:
+            raise ConfigError(f"{self.name}: no split {name!r}; choices are {', '.join(SPLITS)}")
+        array: CsiArray = getattr(self, name)
+        return array
+
+
+def data_folder(folder: Path | None = None) -> Path:
+    """Where sets are kept: ``folder``, else $PHYFOLD_DATA, else ``build/data``."""
+    if folder is not None:
+        return folder
+    named = os.environ.get(DATA_VARIABLE)
+    return Path(named) if named else DEFAULT_FOLDER
+
+
+def to_codes(x: npt.ArrayLike, step_log2: int = STEP_LOG2) -> npt.NDArray[np.int16]:
+    """int16 codes of x, half to even, clipped."""
+    codes = np.rint(np.asarray(x, dtype=np.float64) * 2.0**-step_log2)
+    return np.clip(codes, -(2**15), 2**15 - 1).astype(np.int16)
+
+
+def save_data(path: Path, data: CsiData, step_log2: int = STEP_LOG2) -> Path:
+    """Write ``data`` as one compressed file; equal data gives equal bytes."""
+    return save_codes(
+        path,
+        data.name,
+        {split: to_codes(data.split(split), step_log2) for split in SPLITS},
+        data.info,
+        step_log2,
+    )
+
+
+def save_codes(
+    path: Path,
+    name: str,
+    codes: Mapping[str, npt.NDArray[np.int16]],
+    info: Mapping[str, Any],
+    step_log2: int = STEP_LOG2,
+) -> Path:
+    """Write the codes of the three splits, as `save_data` does."""
+    header = {"format": FORMAT, "name": name, "step_log2": step_log2, "info": dict(info)}
+    buffer = io.BytesIO()
+    text = np.array(json.dumps(header, sort_keys=True))
+    arrays: dict[str, Any] = {"header": text, **{split: codes[split] for split in SPLITS}}
+    np.savez_compressed(buffer, **arrays)
+    return write_atomic(path, buffer.getvalue())
+
+
+def load_data(path: Path) -> CsiData:
+    """Read a file of `save_data`.
+
+    Raises:
+        ConfigError: missing, truncated, or no file of this kind.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            codes = {split: file[split] for split in SPLITS}
+        step = 2.0 ** int(header["step_log2"])
+        name, info, kind = str(header["name"]), header["info"], header.get("format")
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path}: no such set of channels", hint="python -m models.csi.channels makes it"
+        ) from error
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ConfigError(
+            f"{path}: not a readable set of channels ({error})",
+            hint="delete it and make it again: python -m models.csi.channels",
+        ) from error
+    if kind != FORMAT:
+        raise ConfigError(f"{path}: format {kind!r}: this version reads {FORMAT!r}")
+    arrays = {split: (codes[split] * np.float32(step)).astype(np.float32) for split in SPLITS}
+    return CsiData(name, arrays["train"], arrays["val"], arrays["test"], info)
+
+
+def read_cost2100(folder: Path, place: str = "in") -> CsiData:
+    """CsiNet's COST2100 files in ``folder``, centred and scaled to unit power per sample.
+
+    Args:
+        folder: holds ``DATA_Htrain{place}.mat`` and the same of ``val`` and ``test``.
+        place: "in" (indoor, 5.3 GHz) or "out" (outdoor, 300 MHz).
+
+    Raises:
+        ConfigError: a missing folder or file, a file that is truncated or of another kind, without
+            the key ``HT``, or with another shape than [n, 2048].
+    """
+    if place not in ("in", "out"):
+        raise ConfigError(f"COST2100 files of {place!r}: choices are in, out")
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{folder}: no such folder of COST2100 files",
+            hint="give the folder that holds DATA_Htrainin.mat and its companions",
+        )
+    arrays = {}
+    for split in SPLITS:
+        path = folder / f"DATA_H{split}{place}.mat"
+        arrays[split] = unit_power(_read_mat(path) - COST2100_OFFSET)
+    sizes = {split: len(arrays[split]) for split in SPLITS}
+    info = {"source": "COST2100", "place": place, "samples": sizes, "scaling": "unit power"}
+    return CsiData(f"cost2100_{place}", arrays["train"], arrays["val"], arrays["test"], info)
+
+
+def _read_mat(path: Path) -> npt.NDArray[Any]:
+    """``HT`` of one file as [n, 2, 32, 32]."""
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path)
+    except FileNotFoundError as error:
+        there = ", ".join(sorted(p.name for p in path.parent.glob("*.mat"))) or "no .mat file"
+        raise ConfigError(f"{path}: no such file; the folder has {there}") from error
+    except NotImplementedError as error:
+        raise ConfigError(
+            f"{path}: a MATLAB 7.3 file; CsiNet's files are of version 5",
+            hint="save it in MATLAB with the option -v7",
+        ) from error
+    except Exception as error:  # scipy raises anything on a damaged file; the cause is kept
+        raise ConfigError(
+            f"{path}: not a readable .mat file ({error}): truncated or damaged",
+            hint="copy or download it again",
+        ) from error
+    if COST2100_KEY not in content:
+        keys = ", ".join(sorted(k for k in content if not k.startswith("__"))) or "none"
+        raise ConfigError(f"{path}: no key {COST2100_KEY!r}; the file has: {keys}")
+    array = np.asarray(content[COST2100_KEY])
+    if array.ndim != 2 or array.shape[1] != VALUES or not len(array):
+        raise ConfigError(
+            f"{path}: {COST2100_KEY} of shape {array.shape}: must be [n, {VALUES}], n >= 1"
+        )
+    return array.reshape(-1, 2, DELAYS, ANGLES)
