@@ -29,10 +29,8 @@ class ApplyFolding(Transformation):
                 continue
             if node.name not in self.folding:
                 raise CompileError(f"folding: node {node.name!r} is missing")
-            fold = self.folding[node.name]
-            custom(node).set_nodeattr("PE", fold.pe)
-            if fold.simd is not None:
-                custom(node).set_nodeattr("SIMD", fold.simd)
+            for name, value in self.folding[node.name].attributes.items():
+                custom(node).set_nodeattr(name, value)
         return model, False
 
 
