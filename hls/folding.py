@@ -3,72 +3,205 @@
 
 A matrix layer takes (mat_h / pe) * (mat_w / simd) cycles a frame with pe * simd multipliers. For a
 target interval every layer gets the fewest multipliers that meet it; among equally small choices
-the streams decide: equal widths need no converter, integer ratios one, others two. Folding files
-are FINN's: {"<node>": {"PE": 4, "SIMD": 10}, ...}.
+the streams decide: equal widths need no converter, integer ratios one, others two. Of a layer that
+has no multipliers PE is the number of elements a beat. Folding files are FINN's:
+{"<node>": {"PE": 4, "SIMD": 10}, ...}. `hls.folding_graph` chooses for graphs of images.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import gcd
 from pathlib import Path
 
-from hls.costs import accelerator_cost, kind_cost
+from hls.costs import Cost, accelerator_cost, kind_cost
 from hls.devices import Device
-from hls.folds import (
-    Fold,
-    Folding,
-    apply_folding,
-    check_fold,
-    choices,
-    cycles,
-    fold_layer,
-    given_folds,
-    lanes,
-    legal_folds,
-    width_chain,
-    without_converters,
-)
-from hls.graph_folding import chain_weight, solve_graph, too_slow, weight
-from hls.ir import IMAGE_KINDS, MATRIX_KINDS, Accelerator, Layer
-from hls.ports import output_ports, vectors_of
+from hls.extract import connect
+from hls.ir import CHANNEL_KINDS, IMAGE_KINDS, Accelerator, Layer
+from hls.ports import input_ports, output_ports, vectors_of
+from hls.sparsity import divisors
 from models.errors import CompileError
 
-__all__ = [
-    "Fold",
-    "Folding",
-    "apply_folding",
-    "check_fold",
-    "check_folding",
-    "choices",
-    "cycles",
-    "fold_layer",
-    "folding_json",
-    "given_folds",
-    "lanes",
-    "legal_folds",
-    "reachable_cycles",
-    "read_folding",
-    "solve_cycles",
-    "solve_device",
-    "solve_latency",
-    "width_chain",
-]
+MATRIX = ("mvau", "mvau_sparse")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """PE and, for a matrix layer, SIMD."""
+
+    pe: int
+    simd: int | None = None
+
+
+Folding = Mapping[str, Fold]
+"""By FINN node name (`Layer.source`)."""
+
+
+def lanes(layer: Layer, fold: Fold) -> int:
+    """Multipliers of a matrix layer."""
+    p = layer.params
+    simd = fold.simd or 1
+    if layer.kind == "mvau_sparse":
+        return fold.pe * (simd // p["block"]) * p["nnz"]
+    return fold.pe * simd
+
+
+def cycles(layer: Layer, fold: Fold) -> int:
+    """Cycles per frame; 0 for a duplicate, whose streams are those of the layers around it."""
+    p = layer.params
+    if layer.kind in MATRIX:
+        return vectors_of(p) * (p["mat_w"] // (fold.simd or 1)) * (p["mat_h"] // fold.pe)
+    if layer.kind in CHANNEL_KINDS:
+        return vectors_of(p) * (p["channels"] // fold.pe)
+    folded = replace(layer, params={**p, width_param(layer): fold.pe})
+    return max(port.beats or 0 for port in (*input_ports(folded), *output_ports(folded)))
+
+
+def width_param(layer: Layer) -> str:
+    """The parameter that PE sets."""
+    return {"window": "simd", "duplicate": "elems"}.get(layer.kind, "pe")
+
+
+def divided(layer: Layer) -> tuple[str, int]:
+    """(name, value) of what PE has to divide."""
+    p = layer.params
+    if layer.kind in MATRIX:
+        return "mat_h", p["mat_h"]
+    if layer.kind in ("concat", "split"):
+        return "the channels of both sides, which share", gcd(p["channels_a"], p["channels_b"])
+    if layer.kind == "duplicate":
+        return "elems", p["elems"]
+    return "channels", p["channels"]
+
+
+def choices(layer: Layer) -> list[Fold]:
+    """Every legal folding of a layer; of a duplicate the one that it has."""
+    p = layer.params
+    if layer.kind == "duplicate":
+        return [Fold(p["elems"])]
+    if layer.kind not in MATRIX:
+        return [Fold(d) for d in divisors(divided(layer)[1])]
+    step = p.get("block", 1)
+    simds = [d for d in divisors(p["mat_w"]) if d % step == 0]
+    return [Fold(pe, simd) for pe in divisors(p["mat_h"]) for simd in simds]
+
+
+def legal_folds(layer: Layer, target_cycles: int | None = None) -> list[Fold]:
+    """Foldings within a target; without one, the slowest alone."""
+    if target_cycles is None:
+        return choices(layer)[:1]
+    return [f for f in choices(layer) if cycles(layer, f) <= target_cycles]
+
+
+def given_folds(folding: Folding) -> Callable[[Layer], list[Fold]]:
+    """The one folding that a file gives a layer; none where it is not legal for it."""
+
+    def folds(layer: Layer) -> list[Fold]:
+        fold = folding.get(layer.source)
+        return [fold] if fold is not None and fold in choices(layer) else []
+
+    return folds
+
+
+def apply_folding(acc: Accelerator, folding: Folding) -> Accelerator:
+    """``acc`` with other PE and SIMD, and width converters where streams differ.
+
+    Converters that ``acc`` already has are dropped first.
+    """
+    layers: list[Layer] = []
+    producers: dict[str, Layer] = {}
+    count = 0
+    for layer in without_converters(acc):
+        folded = fold_layer(layer, folding[layer.source])
+        inputs = []
+        for port, tensor in zip(input_ports(folded), folded.inputs, strict=True):
+            before, current = producers.get(tensor), tensor
+            if before is not None:
+                out = output_ports(before)[before.outputs.index(tensor)]
+                for a, b in width_chain(out.elems, port.elems):
+                    params = {"in_elems": a, "out_elems": b, "elem_bits": out.bits}
+                    name, after = f"dwc{count}", f"{tensor}_dwc{count}"
+                    layers.append(Layer(name, "dwc", name, (current,), (after,), params))
+                    current, count = after, count + 1
+            inputs.append(current)
+        layers.append(replace(folded, inputs=tuple(inputs)))
+        producers.update(dict.fromkeys(folded.outputs, folded))
+    return connect(acc.name, layers, (acc.input, acc.output), acc.clock_mhz, acc.meta)
+
+
+def without_converters(acc: Accelerator) -> list[Layer]:
+    """The layers that are no width converters, joined directly."""
+    source: dict[str, str] = {}
+    layers = []
+    for layer in acc.layers:
+        inputs = tuple(source.get(name, name) for name in layer.inputs)
+        if layer.kind == "dwc":
+            source[layer.outputs[0]] = inputs[0]
+        else:
+            layers.append(replace(layer, inputs=inputs))
+    return layers
+
+
+def _bits(layers: list[Layer]) -> int:
+    p = next(la for la in reversed(layers) if la.kind != "dwc").params
+    return p["acc_bits"] if "acc_bits" in p else p["out_bits"]
+
+
+def fold_layer(layer: Layer, fold: Fold) -> Layer:
+    """The layer with that folding, checked."""
+    check_fold(layer, fold)
+    params = {**layer.params, width_param(layer): fold.pe}
+    if layer.kind in MATRIX:
+        params["simd"] = fold.simd or 1
+    return replace(layer, params=params)
+
+
+def width_chain(producer: int, consumer: int) -> list[tuple[int, int]]:
+    """Width converters (in, out) from one number of elements a beat to another."""
+    if producer == consumer:
+        return []
+    if producer % consumer == 0 or consumer % producer == 0:
+        return [(producer, consumer)]
+    middle = gcd(producer, consumer)
+    return [(producer, middle), (middle, consumer)]
+
+
+def check_fold(layer: Layer, fold: Fold) -> None:
+    """Raise a `CompileError` with the legal choices if PE or SIMD does not divide."""
+    p, name = layer.params, layer.source
+    rows, value = divided(layer)
+    if fold.pe < 1 or (layer.kind != "duplicate" and value % fold.pe):
+        raise CompileError(
+            f"{name}: PE={fold.pe} must divide {rows}={value}; choices: {divisors(value)}"
+        )
+    if layer.kind not in MATRIX:
+        if fold.simd is not None:
+            raise CompileError(f"{name}: SIMD={fold.simd} given, but this layer has PE only")
+        return
+    step, simd = p.get("block", 1), fold.simd
+    legal = [d for d in divisors(p["mat_w"]) if d % step == 0]
+    if simd is None:
+        raise CompileError(f"{name}: SIMD is missing; choices: {legal}")
+    if simd not in legal:
+        rule = f"must divide mat_w={p['mat_w']}"
+        rule += f" and be a multiple of the block {step}" if step > 1 else ""
+        raise CompileError(f"{name}: SIMD={simd} {rule}; choices: {legal}")
 
 
 def solve_cycles(acc: Accelerator, target_cycles: int, part: Device) -> dict[str, Fold]:
     """The smallest folding that takes at most ``target_cycles`` per frame.
 
-    A chain of dense layers and activations is solved as a whole, anything else layer by layer
-    (`hls.graph_folding`).
-
     Raises:
         CompileError: not even the full parallel design is fast enough.
     """
-    layers = without_converters(acc)
-    if not _is_dense_chain(layers):
+    if any(la.kind in IMAGE_KINDS or vectors_of(la.params) > 1 for la in acc.layers):
+        from hls.folding_graph import solve_graph
+
         return solve_graph(acc, target_cycles, part)
+    layers = [la for la in acc.layers if la.kind != "dwc"]
     best: dict[Fold, tuple[tuple[int, int], list[Fold]]] = {}
     for position, layer in enumerate(layers):
         options = _smallest(layer, target_cycles)
@@ -79,16 +212,16 @@ def solve_cycles(acc: Accelerator, target_cycles: int, part: Device) -> dict[str
     return {layer.source: fold for layer, fold in zip(layers, path, strict=True)}
 
 
-def _is_dense_chain(layers: list[Layer]) -> bool:
-    return all(la.kind not in IMAGE_KINDS and vectors_of(la.params) == 1 for la in layers)
-
-
 def _smallest(layer: Layer, target: int) -> list[Fold]:
     """Foldings within the target; of a matrix layer those with the fewest multipliers."""
     legal = [f for f in choices(layer) if cycles(layer, f) <= target]
     if not legal:
-        raise too_slow(layer, target)
-    if layer.kind not in MATRIX_KINDS:
+        raise CompileError(
+            f"{layer.source}: no folding takes {target} cycles a frame; the fastest takes "
+            f"{min(cycles(layer, f) for f in choices(layer))}",
+            hint="ask for fewer frames per second or a faster clock",
+        )
+    if layer.kind not in MATRIX:
         return legal
     fewest = min(lanes(layer, f) for f in legal)
     return [f for f in legal if lanes(layer, f) == fewest]
@@ -106,7 +239,7 @@ def _extend(
     """One step of dynamic programming: the best way to each option of ``layer``."""
     result: dict[Fold, tuple[tuple[int, int], list[Fold]]] = {}
     for fold in options:
-        own = weight(kind_cost(layer.kind, fold_layer(layer, fold).params, part), part)
+        own = _weight(kind_cost(layer.kind, fold_layer(layer, fold).params, part), part)
         if previous is None:
             result[fold] = ((0, own), [fold])
             continue
@@ -133,26 +266,32 @@ def _link(
 
     An activation takes as many elements as the layer before it gives: no converter between them.
     """
-    width_in = fold_before.pe or 1
-    width_out = fold.simd if layer.kind in MATRIX_KINDS else fold.pe
-    if layer.kind not in MATRIX_KINDS and width_out != width_in:
+    width_in = fold_before.pe
+    width_out = fold.simd if layer.kind in MATRIX else fold.pe
+    if layer.kind not in MATRIX and width_out != width_in:
         return None
     chain = width_chain(width_in, width_out or 1)
-    elements = layer.params["mat_w" if layer.kind in MATRIX_KINDS else "channels"]
+    elements = layer.params["mat_w" if layer.kind in MATRIX else "channels"]
     if any(elements // min(a, b) > target for a, b in chain):
         return None
-    bits = output_ports(before)[0].bits
-    return max(len(chain) - 1, 0), chain_weight(chain, bits, part)
+    bits = _bits([before])
+    cost = Cost()
+    for a, b in chain:
+        cost += kind_cost("dwc", {"in_elems": a, "out_elems": b, "elem_bits": bits}, part)
+    return max(len(chain) - 1, 0), _weight(cost, part)
+
+
+def _weight(cost: Cost, part: Device) -> int:
+    return round(cost.lut + cost.ff / 2 + cost.bram18 * part.lut / part.bram18)
 
 
 def reachable_cycles(acc: Accelerator) -> list[int]:
     """Every interval that some layer can be folded to, ascending, from the fastest design on."""
-    layers = without_converters(acc)
-    values = {la.name: {cycles(la, f) for f in choices(la)} for la in layers}
-    if _is_dense_chain(layers):
-        values = {la.name: values[la.name] for la in layers if la.kind in MATRIX_KINDS}
-    fastest = max(min(v) for v in values.values())
-    return sorted(v for v in set().union(*values.values()) if v >= fastest)
+    folded = [la for la in acc.layers if la.kind != "dwc"]
+    slow = [la for la in folded if la.kind in (*MATRIX, "window")]
+    fastest = max(min(cycles(la, f) for f in choices(la)) for la in folded)
+    values = {cycles(la, f) for la in slow for f in choices(la)}
+    return sorted(v for v in values if v >= fastest)
 
 
 def solve_device(
@@ -187,8 +326,6 @@ def solve_latency(
 ) -> int:
     """Most cycles per frame for which the modelled latency is at most ``target_cycles``.
 
-    A graph is bisected, as if latency and cycles per frame always grew together.
-
     Args:
         acc: the accelerator, folded in any way.
         target_cycles: latency allowed [cycle].
@@ -196,16 +333,10 @@ def solve_latency(
         latency: cycle model of an accelerator, first beat in to last beat out.
     """
     targets = reachable_cycles(acc)[::-1]
-
-    def holds(target: int) -> bool:
-        return latency(apply_folding(acc, solve_cycles(acc, target, part))) <= target_cycles
-
-    if _is_dense_chain(without_converters(acc)):
-        for target in targets:
-            if holds(target):
-                return target
-    elif holds(targets[-1]):
-        return _first(targets, holds)
+    for target in targets:
+        folding = solve_cycles(acc, target, part)
+        if latency(apply_folding(acc, folding)) <= target_cycles:
+            return target
     fastest = latency(apply_folding(acc, solve_cycles(acc, targets[-1], part)))
     raise CompileError(
         f"no folding has a latency of {target_cycles} cycles; the fastest design takes {fastest}",
@@ -247,17 +378,18 @@ def check_folding(path: Path, folding: Folding, acc: Accelerator) -> None:
 
 
 def _entry(path: Path, name: str, entry: object) -> Fold:
-    if not isinstance(entry, dict) or not entry or set(entry) - {"PE", "SIMD"}:
-        raise CompileError(
-            f"{path}: {name}: {entry!r} must be {{'PE': n, 'SIMD': m}}, or one of them"
-        )
+    if not isinstance(entry, dict) or "PE" not in entry or set(entry) - {"PE", "SIMD"}:
+        raise CompileError(f"{path}: {name}: {entry!r} must be {{'PE': n, 'SIMD': m}}")
     for key, value in entry.items():
         if not isinstance(value, int) or isinstance(value, bool):
             raise CompileError(f"{path}: {name}: {key}={value!r} must be an integer")
-    return Fold(entry.get("PE"), entry.get("SIMD"))
+    return Fold(entry["PE"], entry.get("SIMD"))
 
 
 def folding_json(folding: Folding) -> str:
     """The text of a folding file."""
-    body = {name: f.attributes for name, f in folding.items()}
+    body = {
+        name: {"PE": f.pe} if f.simd is None else {"PE": f.pe, "SIMD": f.simd}
+        for name, f in folding.items()
+    }
     return json.dumps({"Defaults": {}, **body}, indent=1) + "\n"

@@ -29,8 +29,12 @@ class ApplyFolding(Transformation):
                 continue
             if node.name not in self.folding:
                 raise CompileError(f"folding: node {node.name!r} is missing")
-            for name, value in self.folding[node.name].attributes.items():
-                custom(node).set_nodeattr(name, value)
+            fold, op = self.folding[node.name], custom(node)
+            if fold.simd is not None:
+                op.set_nodeattr("PE", fold.pe)
+                op.set_nodeattr("SIMD", fold.simd)
+            else:
+                op.set_nodeattr("PE" if "PE" in op.get_nodeattr_types() else "SIMD", fold.pe)
         return model, False
 
 
@@ -40,20 +44,22 @@ class InsertWidthConverters(Transformation):
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Insert all that are missing."""
         for node in list(model.graph.node):
-            users = model.find_consumers(node.output[0])
-            if users and DWC not in (node.op_type, users[0].op_type):
-                self._join(model, node, users[0])
+            for port, tensor in enumerate(node.output):
+                users = model.find_consumers(tensor)
+                if users and DWC not in (node.op_type, users[0].op_type):
+                    self._join(model, node, port, users[0])
         converters = [n for n in model.graph.node if n.op_type == DWC]
         for index, node in enumerate(converters):
             node.name = f"dwc{index}"
         return model, False
 
-    def _join(self, model: ModelWrapper, before: NodeProto, after: NodeProto) -> None:
-        give = int(custom(before).get_folded_output_shape()[-1])
-        take = int(custom(after).get_folded_input_shape(0)[-1])
-        datatype = custom(before).get_output_datatype()
-        shape = [int(d) for d in custom(before).get_normal_output_shape()]
-        tensor = before.output[0]
+    def _join(self, model: ModelWrapper, before: NodeProto, port: int, after: NodeProto) -> None:
+        tensor = before.output[port]
+        taken = list(after.input).index(tensor)
+        give = int(custom(before).get_folded_output_shape(port)[-1])
+        take = int(custom(after).get_folded_input_shape(taken)[-1])
+        datatype = custom(before).get_output_datatype(port)
+        shape = [int(d) for d in custom(before).get_normal_output_shape(port)]
         for wide_in, wide_out in width_chain(give, take):
             out = new_tensor(model, shape, f"{tensor}_dwc")
             model.set_tensor_datatype(out, datatype)
@@ -71,4 +77,4 @@ class InsertWidthConverters(Transformation):
             )
             model.graph.node.insert(list(model.graph.node).index(after), node)
             tensor = out
-        after.input[0] = tensor
+        after.input[taken] = tensor
