@@ -332,9 +332,8 @@ def golden_frames(entry: Border, frames: int, seed: int = 0) -> npt.NDArray[np.f
 
 def to_codes(entry: Border, x: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """The ADC: clip(half_even(x / scale)) of x [n, elements], in float32 as QONNX does it."""
-    low = entry.fmt.min + (1 if entry.narrow else 0)
-    scaled = x / np.float32(entry.scale[0])
-    codes: npt.NDArray[np.int64] = np.rint(np.clip(scaled, low, entry.fmt.max)).astype(np.int64)
+    scaled = np.clip(x / np.float32(entry.scale[0]), entry.lowest, entry.fmt.max)
+    codes: npt.NDArray[np.int64] = np.rint(scaled).astype(np.int64)
     return codes
 
 
