@@ -12,6 +12,7 @@ from hls.cycles import accelerator_cycles, layer_cycles
 from hls.devices import Device, device
 from hls.estimates import multipliers
 from hls.ir import Accelerator, Layer
+from hls.ports import vectors_of
 
 SOURCE = "40-hdl/accelerator/accelerator.json"
 RESOURCES = ("lut", "ff", "bram18", "dsp")
@@ -19,6 +20,8 @@ SIZES = (
     *("mat_w", "mat_h", "channels", "pe", "simd", "block", "nnz"),
     *("vectors", "height", "width", "kernel_h", "kernel_w", "scale_h", "scale_w"),
 )
+NO_FRAME = ("dwc", "duplicate")
+"""Layers whose parameters do not tell how much a frame is."""
 WIDTHS = ("in_bits", "weight_bits", "acc_bits", "out_bits")
 
 
@@ -31,7 +34,7 @@ def layer_facts(layer: Layer, part: Device) -> dict[str, Any]:
         "kind": layer.kind,
         "source": layer.source,
         **params,
-        "ii_cycles": layer_cycles(layer).ii if layer.kind != "dwc" else None,
+        "ii_cycles": layer_cycles(layer).ii if layer.kind not in NO_FRAME else None,
         **{name: getattr(cost, name) for name in RESOURCES},
     }
 
@@ -41,7 +44,7 @@ def ideal_ii_cycles(accelerator: Accelerator) -> int:
     cycles = [
         layer.params["mat_w"]
         * layer.params["mat_h"]
-        * layer.params.get("vectors", 1)
+        * vectors_of(layer.params)
         // (layer.params["simd"] * layer.params["pe"])
         for layer in accelerator.layers
         if layer.kind in ("mvau", "mvau_sparse")

@@ -37,7 +37,7 @@ def run(context: StepContext) -> StepOutput:
         export_qonnx_file(recipe, network, model)
     y = golden_inputs(context.config, recipe.network.inputs)
     outputs = _torch_outputs(network, y)
-    differ = _compare(context.config, model, y, outputs)
+    differ = require_equal_to_brevitas(context.config, model, y, outputs)
     with storage_guard(model):
         np.savez(context.folder / "golden.npz", y=y, outputs=outputs)
     metric = Metric(
@@ -77,7 +77,7 @@ def _torch_outputs(network: object, y: npt.NDArray[np.float32]) -> npt.NDArray[n
     return out
 
 
-def _compare(
+def require_equal_to_brevitas(
     config: BuildConfig,
     model: Path,
     y: npt.NDArray[np.float32],

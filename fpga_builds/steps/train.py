@@ -126,15 +126,19 @@ def run(context: StepContext) -> StepOutput:
         source = folder
     recipe, _network = load_checkpoint(source)
     _check_channel(context.config, recipe)
-    target = context.folder / "checkpoint"
+    body = keep_checkpoint(source, context.folder / "checkpoint")
+    info = {"recipe": recipe.model_dump(mode="json"), "trained": body}
+    return StepOutput({"checkpoint": "checkpoint"}, _metrics(body), info)
+
+
+def keep_checkpoint(source: Path, target: Path) -> dict[str, Any]:
+    """Copy a checkpoint without its training state; returns what its metrics.json holds."""
     with storage_guard(target):
         target.mkdir()
         for item in sorted(source.iterdir()):
             if item.is_file() and item.name != "state.safetensors" and item.suffix != ".part":
                 shutil.copyfile(item, target / item.name)
-    body = read_json(source / "metrics.json") or {}
-    info = {"recipe": recipe.model_dump(mode="json"), "trained": body}
-    return StepOutput({"checkpoint": "checkpoint"}, _metrics(body), info)
+    return read_json(source / "metrics.json") or {}
 
 
 def _check_channel(config: BuildConfig, recipe: Any) -> None:
