@@ -179,8 +179,9 @@ def simulate(
         "stall_probability": stalls,
         "disturb_seed": disturb_seed,
     }
-    options = {"seed": seed, "checkpoint": checkpoint, "samples": samples, "data": data}
-    config = configure(build, simulate=changes, **options)
+    config = configure(
+        build, seed=seed, checkpoint=checkpoint, simulate=changes, samples=samples, data=data
+    )
     job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
     body, state = commands.simulate(job, window)
     checks = commands.simulation_checks_of(job, state, body)
@@ -268,8 +269,9 @@ def run(
     from fpga_builds.views import show_report, show_simulation
 
     changes = {"snr_db": snr_db or None, "frames": frames}
-    options = {"seed": seed, "checkpoint": checkpoint, "samples": samples, "data": data}
-    config = configure(build, simulate=changes, **options)
+    config = configure(
+        build, seed=seed, checkpoint=checkpoint, simulate=changes, samples=samples, data=data
+    )
     job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
     simulation, result = commands.run_all(job)
     p = result["plots"]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
 from fpga_builds.steps.export import require_equal_to_brevitas
 from fpga_builds.steps.train import SHIPPED, checkpoint_path, keep_checkpoint
+from fpga_builds.stimulus import FloatArray
 from fpga_builds.storage import write_json
 from fpga_builds.versions import package_version
 from models.errors import ConfigError
@@ -68,6 +68,7 @@ def export(context: StepContext) -> StepOutput:
     """Both halves as QONNX, and golden vectors of this one, equal to Brevitas'."""
     import torch
     from quant.csi.checkpoint import load_csi_checkpoint
+
     from quant.csi.export import export_csi_qonnx
 
     config, folder = context.config, context.folder
@@ -93,7 +94,7 @@ def export(context: StepContext) -> StepOutput:
     return StepOutput(files, (metric,))
 
 
-def golden_samples(samples: csi.FloatArray) -> csi.FloatArray:
+def golden_samples(samples: FloatArray) -> FloatArray:
     """The first samples, and such as saturate every quantizer, [n, 2, 32, 32] float32."""
     shape = samples.shape[1:]
     rng = np.random.default_rng(GOLDEN_SEED)
@@ -106,8 +107,9 @@ def golden_samples(samples: csi.FloatArray) -> csi.FloatArray:
 def reference(context: StepContext) -> StepOutput:
     """NMSE and rho of the floating-point network on the samples of the simulation."""
     import torch
-    from models.csi.metrics import count
     from quant.csi.checkpoint import load_csi_checkpoint
+
+    from models.csi.metrics import count
 
     samples = csi.load_samples(context.input("samples"))
     recipe, network = load_csi_checkpoint(reference_path(context.config))

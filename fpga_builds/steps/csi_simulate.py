@@ -23,7 +23,7 @@ from fpga_builds.steps.rtl_count import (
     rtl_bench,
     rtl_metric,
 )
-from fpga_builds.stimulus import dequantize
+from fpga_builds.stimulus import FloatArray, dequantize
 from fpga_builds.storage import exclusive, hash_path, hash_sources, write_json
 from hls.ir import Accelerator
 from models.errors import ConfigError
@@ -107,9 +107,9 @@ def simulate(context: StepContext) -> StepOutput:
     return StepOutput(files, metrics(body), body)
 
 
-def _values(path: Path) -> csi.FloatArray:
+def _values(path: Path) -> FloatArray:
     with np.load(path, allow_pickle=False) as file:
-        values: csi.FloatArray = file["values"]
+        values: FloatArray = file["values"]
     return values
 
 
