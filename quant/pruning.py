@@ -34,7 +34,14 @@ def _unstructured(weights: Sequence[Tensor], sparsity: float) -> list[Tensor]:
 
 
 def _balanced(weight: Tensor, sparsity: float, block: int) -> Tensor:
-    """A mask [out, in] with the same number of ones in every ``block`` columns of every row."""
+    """A mask with the same number of ones in every ``block`` columns of every row.
+
+    The columns of a kernel [out, in, ky, kx] are (ky, kx, in), as the hardware reads a window.
+    """
+    if weight.ndim == 4:
+        flat = weight.permute(0, 2, 3, 1)
+        mask = _balanced(flat.reshape(len(weight), -1), sparsity, block)
+        return mask.reshape(flat.shape).permute(0, 3, 1, 2).contiguous()
     rows, columns = weight.shape
     blocks = weight.detach().abs().reshape(rows, columns // block, block)
     keep = max(1, block - int(sparsity * block + 1e-9))
@@ -47,7 +54,10 @@ def _balanced(weight: Tensor, sparsity: float, block: int) -> Tensor:
 def magnitude_masks(
     weights: Sequence[Tensor], config: PruningConfig, sparsity: float
 ) -> list[Tensor]:
-    """Masks (1 keeps, 0 removes) of weights [out, in] for a part ``sparsity`` of zeros."""
+    """Masks (1 keeps, 0 removes) of weights for a part ``sparsity`` of zeros.
+
+    Weights are matrices [out, in] or kernels [out, in, ky, kx].
+    """
     if config.kind == "balanced":
         if config.block is None:
             raise ValueError("balanced pruning needs block")
@@ -61,7 +71,7 @@ class Pruner:
     """Holds the masks of a network's weight matrices and applies them after every step.
 
     Args:
-        layers: the dense layers, each with a ``weight`` [out, in].
+        layers: dense layers or convolutions, each with a ``weight``.
         config: what to prune, and when.
     """
 

@@ -9,8 +9,6 @@ with the same bits as one that was never interrupted.
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import time
 from collections.abc import Callable
@@ -22,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import CheckpointError, ConfigError
-from models.files import write_atomic
 from models.fullycon import FullyCon, pair_difference
 from models.mimo import MimoSystem
 from quant.checkpoint import (
@@ -37,6 +34,7 @@ from quant.checkpoint import (
 from quant.network import QuantFullyCon, calibrate, clipped_weights, shape_of, snap_biases
 from quant.pruning import Pruner
 from quant.recipe import ChannelConfig, Recipe
+from quant.run_state import optimizer_tensors, read_log, restore_optimizers, write_log
 
 log = logging.getLogger(__name__)
 
@@ -307,21 +305,14 @@ class Trainer:
             progress(Progress(self.step, self.recipe.train.steps, loss, ber, sparse))
 
     def _write_log(self) -> None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, LOG_FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_atomic(self.folder / "log.csv", text.getvalue().encode())
+        write_log(self.folder / "log.csv", LOG_FIELDS, self.rows)
 
     def save_state(self) -> None:
         """Write all that is needed to go on exactly from here."""
         tensors = network_tensors(self.network)
         tensors["step"] = torch.tensor(self.step)
         tensors["generator"] = self.source.generator.get_state()
-        for number, optimizer in enumerate(self.optimizers):
-            for index, entry in optimizer.state_dict()["state"].items():
-                for key, value in entry.items():
-                    tensors[f"optimizer.{number}.{index}.{key}"] = torch.as_tensor(value)
+        tensors |= optimizer_tensors(self.optimizers)
         if self.pruner is not None:
             for index, mask in enumerate(self.pruner.masks):
                 tensors[f"mask.{index}"] = mask
@@ -332,14 +323,7 @@ class Trainer:
         try:
             self.step = int(saved["step"])
             self.source.generator.set_state(saved["generator"])
-            for number, optimizer in enumerate(self.optimizers):
-                body = optimizer.state_dict()
-                prefix = f"optimizer.{number}."
-                for name, value in saved.items():
-                    if name.startswith(prefix):
-                        index, key = name.removeprefix(prefix).split(".")
-                        body["state"].setdefault(int(index), {})[key] = value
-                optimizer.load_state_dict(body)
+            restore_optimizers(self.optimizers, saved)
             if self.pruner is not None:
                 self.pruner.masks = [
                     saved[f"mask.{i}"].to(self.device) for i in range(len(self.pruner.masks))
@@ -348,15 +332,8 @@ class Trainer:
             raise CheckpointError(
                 f"{self.state_path}: {error} is missing", hint="delete the file to start afresh"
             ) from error
-        self._read_log()
+        self.rows = read_log(self.folder / "log.csv", self.step)
         log.info("resuming %s at step %d", self.recipe.name, self.step)
-
-    def _read_log(self) -> None:
-        path = self.folder / "log.csv"
-        if path.exists():
-            with path.open(newline="") as file:
-                rows: list[dict[str, object]] = [dict(row) for row in csv.DictReader(file)]
-            self.rows = [row for row in rows if int(str(row["step"])) <= self.step]
 
 
 def train_recipe(

@@ -6,8 +6,10 @@ dense layers of CsiNet by convolutions and average pooling (encoder) and by upsa
 and RefineNet-type residual blocks (decoder); ConvSquCsiNet has fire modules (SqueezeNet: Iandola et
 al., 2016) instead of convolutions. The sizes are ours.
 
-Most energy of the angular-delay form lies in the first delays, so the delay axis is pooled away
-first while the channels grow. A layer computes, in this order,
+Most energy of the angular-delay form lies in the first delays, while all angles are used alike: the
+delay axis is pooled away, the channels grow, and the angles keep their resolution, so that every
+value of the codeword [64 / ratio channels, 1, 32 angles] carries something. A layer computes, in
+this order,
 
     convolution (stride 1, zero padding) -> average pooling -> BatchNorm -> ReLU
 
@@ -31,7 +33,7 @@ Shape = tuple[int, int, int]
 
 Kind = Literal["conv", "squ"]
 IMAGE: Shape = (2, DELAYS, ANGLES)
-CODE_MAP: Pair = (2, 16)
+CODE_MAP: Pair = (1, ANGLES)
 """Delays and angles of the codeword; its channels follow from the ratio."""
 
 
@@ -143,9 +145,19 @@ class NetworkSpec:
         if (image := shape_after(self.decoder, code)) != IMAGE:
             raise ConfigError(f"{self.kind} at 1/{self.ratio}: decoder gives {image}, not {IMAGE}")
         for layers in (self.encoder, self.decoder):
+            self._check_residuals(layers)
             last = layers[-1]
             if not isinstance(last, Conv) or last.relu:
                 raise ConfigError(f"{self.kind}: the last layer must be a linear Conv, not {last}")
+
+    def _check_residuals(self, layers: Sequence[Layer]) -> None:
+        """What a residual block reads must be signed, as what it adds."""
+        signed = True
+        for layer in layers:
+            if isinstance(layer, Residual) and not signed:
+                raise ConfigError(f"{self.kind}: {layer} follows a ReLU: its two sides differ")
+            if isinstance(layer, Conv | Fire):
+                signed = not layer.relu
 
     @property
     def code_shape(self) -> Shape:
@@ -241,17 +253,19 @@ def _conv_csinet(ratio: int, code: int) -> NetworkSpec:
         Conv(8, pool=(2, 1)),
         Conv(16, pool=(2, 1)),
         Conv(32, pool=(2, 1)),
-        Conv(48, pool=(2, 2)),
-        Conv(64),
-        Conv(code, relu=False),
+        Conv(48, pool=(2, 1)),
+        Conv(64, pool=(2, 1)),
+        Conv(code, 1, relu=False),
     )
     decoder = (
         Conv(64, relu=False),
         Residual((Conv(64), Conv(64, relu=False))),
-        Upsample((2, 2)),
+        Upsample((2, 1)),
+        Conv(48),
+        Upsample((2, 1)),
         Conv(32),
         Upsample((2, 1)),
-        Conv(24),
+        Conv(16),
         Upsample((2, 1)),
         Conv(16),
         Upsample((2, 1)),
@@ -264,16 +278,18 @@ def _conv_squ_csinet(ratio: int, code: int) -> NetworkSpec:
     encoder = (
         Conv(8, pool=(2, 1)),
         Fire(8, 8, 16, pool=(2, 1)),
-        Fire(8, 16, 16, pool=(2, 1)),
-        Fire(12, 24, 24, pool=(2, 2)),
-        Fire(16, 32, 32),
+        Fire(12, 16, 24, pool=(2, 1)),
+        Fire(16, 24, 40, pool=(2, 1)),
+        Fire(16, 32, 32, pool=(2, 1)),
         Conv(code, 1, relu=False),
     )
     decoder = (
-        Conv(64, 1, relu=False),
-        Residual((Fire(16, 32, 32, relu=False),)),
-        Residual((Fire(16, 32, 32, relu=False),)),
-        Upsample((2, 2)),
+        Conv(48, 1, relu=False),
+        Residual((Fire(12, 24, 24, relu=False),)),
+        Residual((Fire(12, 24, 24, relu=False),)),
+        Upsample((2, 1)),
+        Fire(12, 24, 24),
+        Upsample((2, 1)),
         Fire(12, 16, 16),
         Upsample((2, 1)),
         Fire(8, 12, 12),

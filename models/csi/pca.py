@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Linear PCA, the baseline that a trained network must beat: the best linear code of the samples.
+
+    code = (x - m) B,   y = m + B code,   m the mean of the training samples,
+    B [2048, k] the k strongest eigenvectors of their covariance, k = 2048 / ratio
+
+No bit of the code is counted: its values are real numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.csi.metrics import RATIOS, VALUES, CsiArray, CsiPoint, check_csi, count
+from models.errors import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class Pca:
+    """Mean [2048] and eigenvectors [2048, k], strongest first; float32."""
+
+    mean: npt.NDArray[np.float32]
+    basis: npt.NDArray[np.float32]
+
+    @classmethod
+    def fit(cls, train: npt.ArrayLike, components: int = VALUES // min(RATIOS)) -> Pca:
+        """From samples [n, 2, 32, 32]; with fewer samples than components the rest is arbitrary."""
+        if not 1 <= components <= VALUES:
+            raise ConfigError(f"{components} components: must be 1 to {VALUES}")
+        flat = check_csi(train, "training samples").reshape(-1, VALUES).astype(np.float64)
+        mean = flat.mean(axis=0)
+        flat -= mean
+        vectors = np.linalg.eigh(flat.T @ flat)[1]
+        return cls(mean.astype(np.float32), vectors[:, ::-1][:, :components].astype(np.float32))
+
+    def reconstruct(self, x: npt.ArrayLike, ratio: int) -> CsiArray:
+        """What is left of x [n, 2, 32, 32] after 2048 / ratio values."""
+        kept = VALUES // ratio
+        if ratio < 1 or kept > self.basis.shape[1]:
+            raise ConfigError(f"ratio {ratio}: this PCA has {self.basis.shape[1]} components")
+        array = check_csi(x, "CSI")
+        basis = self.basis[:, :kept]
+        code = (array.reshape(-1, VALUES) - self.mean) @ basis
+        y: CsiArray = (self.mean + code @ basis.T).reshape(array.shape).astype(np.float32)
+        return y
+
+    def weights(self, ratio: int) -> int:
+        """Weights of encoder and decoder, which are also the multiplications of one sample."""
+        return 2 * VALUES * (VALUES // ratio)
+
+
+def pca_points(train: npt.ArrayLike, test: npt.ArrayLike) -> dict[int, CsiPoint]:
+    """NMSE and rho of PCA fitted on ``train``, counted on ``test``, by ratio."""
+    pca = Pca.fit(train)
+    return {ratio: count(test, pca.reconstruct(test, ratio)) for ratio in RATIOS}

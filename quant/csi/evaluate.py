@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a CSI checkpoint is worth: NMSE and rho on test samples, weights, MACs, feedback bits."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.csi.csinet import CsiNet
+from models.csi.data import CsiData
+from models.csi.metrics import CsiArray, CsiPoint, check_csi, count
+from models.csi.networks import conv_units
+from models.files import write_atomic
+from quant.csi.checkpoint import CsiNetwork, kernels_of, load_csi_checkpoint
+from quant.csi.data import load_csi
+from quant.csi.network import QuantCsiAutoencoder, quant_convs
+from quant.csi.recipe import CsiRecipe
+
+FLOAT_BITS = 32
+BATCH = 250
+
+
+@dataclass(frozen=True)
+class CsiCost:
+    """What a network costs before any hardware is chosen; encoder and decoder together.
+
+    Attributes:
+        weights: weights without biases, zeros included.
+        encoder_weights: those of the encoder.
+        macs: multiplications of one sample, zeros included.
+        encoder_macs: those of the encoder.
+        sparsity: part of the weights that is zero.
+        weight_memory_bits: weights times their bits.
+        feedback_bits: bits of one codeword; 32 a value where it is not quantized.
+    """
+
+    weights: int
+    encoder_weights: int
+    macs: int
+    encoder_macs: int
+    sparsity: float
+    weight_memory_bits: int
+    feedback_bits: int
+
+
+def reconstruct(network: nn.Module, x: CsiArray) -> CsiArray:
+    """The network's output for x [n, 2, 32, 32], eval mode."""
+    network.eval()
+    device = next(network.parameters()).device
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(x), BATCH):
+            part = torch.tensor(x[start : start + BATCH], device=device)
+            parts.append(network(part).float().cpu().numpy())
+    y: CsiArray = np.concatenate(parts)
+    return y
+
+
+def evaluate(network: nn.Module, x: CsiArray) -> CsiPoint:
+    """NMSE and rho of a network on samples x [n, 2, 32, 32]."""
+    array: CsiArray = check_csi(x, "CSI")
+    return count(array, reconstruct(network, array))
+
+
+def csi_cost(recipe: CsiRecipe, network: CsiNetwork) -> CsiCost:
+    """Weights, MACs and bits of a network."""
+    values = 2048 // recipe.network.ratio
+    if isinstance(network, CsiNet):
+        encoder = sum(p.numel() for p in kernels_of(network.encoder)[0])
+        kernels = sum(p.numel() for p in network.encoder.parameters() if p.ndim == 4)
+        encoder_macs = encoder - kernels + kernels * 1024
+        memory = network.weights * FLOAT_BITS
+        return CsiCost(
+            network.weights, encoder, network.macs, encoder_macs, 0.0, memory, values * FLOAT_BITS
+        )
+    if isinstance(network, QuantCsiAutoencoder):
+        units = list(quant_convs(network))
+        zeros = sum(int((unit.conv.quant_weight().int() == 0).sum()) for unit in units)
+        memory = sum(unit.cost.weights * unit.bits for unit in units)
+    else:
+        kernels_ = [unit.conv.weight for unit in conv_units(network)]
+        zeros = sum(int((kernel == 0).sum()) for kernel in kernels_)
+        memory = network.spec.weights * FLOAT_BITS
+    spec = network.spec
+    own = [conv for conv in spec.convolutions if conv.name.startswith("enc")]
+    return CsiCost(
+        weights=spec.weights,
+        encoder_weights=sum(conv.weights for conv in own),
+        macs=spec.macs,
+        encoder_macs=sum(conv.macs for conv in own),
+        sparsity=zeros / spec.weights,
+        weight_memory_bits=memory,
+        feedback_bits=recipe.feedback_bits or values * FLOAT_BITS,
+    )
+
+
+def measure_csi(
+    folder: Path,
+    data: CsiData | None = None,
+    data_folder: Path | None = None,
+    cost2100: Path | None = None,
+) -> dict[str, Any]:
+    """Count a checkpoint's NMSE and rho on the test split, and write ``metrics.json`` beside it.
+
+    Args:
+        folder: the checkpoint.
+        data: samples; default: those of its recipe.
+        data_folder: where generated sets lie.
+        cost2100: folder of CsiNet's COST2100 files.
+    """
+    recipe, network = load_csi_checkpoint(folder)
+    data = data if data is not None else load_csi(recipe.data, data_folder, cost2100)
+    result: dict[str, Any] = {
+        "name": recipe.name,
+        "stage": "brevitas" if recipe.quant else "float",
+        "data": {"name": data.name, "test": len(data.test)},
+        "command": f"python -m quant.csi train {recipe.name}",
+        "torch": torch.__version__.split("+")[0],
+        "budget": _budget(folder, recipe),
+        **evaluate(network, data.test).to_json(),
+        "cost": asdict(csi_cost(recipe, network)),
+    }
+    write_atomic(folder / "metrics.json", json.dumps(result, indent=1).encode() + b"\n")
+    return result
+
+
+def _budget(folder: Path, recipe: CsiRecipe) -> dict[str, Any]:
+    """What the training cost; the seconds are those of the last run, from its log."""
+    path, seconds = folder / "log.csv", None
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        seconds = float(rows[-1]["seconds"]) if rows else None
+    train = recipe.train
+    samples = train.steps * train.batch
+    return {
+        "steps": train.steps,
+        "batch": train.batch,
+        "samples": samples,
+        "init": train.init,
+        "seconds": seconds,
+    }

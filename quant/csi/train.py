@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training of a CSI recipe: float or quantization-aware, with or without pruning.
+
+Loss: mean of ||x - y||^2 / ||x||^2, which is the NMSE, since all samples have one norm. Encoder and
+decoder are trained together, through the quantizer of the codeword. A run can be killed at any
+time: called again with the same recipe and folder it goes on from the last saved state, and ends
+with the same bits as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from models.csi.csinet import CsiNet
+from models.csi.data import CsiData
+from models.csi.networks import conv_units
+from models.errors import CheckpointError, ConfigError
+from quant.checkpoint import load_tensors, save_tensors
+from quant.csi.calibrate import calibrate, snap_biases
+from quant.csi.checkpoint import (
+    CsiNetwork,
+    build_csi_network,
+    csi_checkpoint_folder,
+    csi_tensors,
+    float_network,
+    kernels_of,
+    load_csi_checkpoint,
+    save_csi_checkpoint,
+)
+from quant.csi.data import BatchSource, load_csi
+from quant.csi.evaluate import evaluate
+from quant.csi.network import QuantCsiAutoencoder, quant_convs
+from quant.csi.recipe import CsiRecipe
+from quant.pruning import Pruner
+from quant.run_state import optimizer_tensors, read_log, restore_optimizers, write_log
+from quant.train import TrainOptions, pick_device
+
+log = logging.getLogger(__name__)
+
+LOG_FIELDS = ("step", "train_nmse_db", "lr", "sparsity", "val_nmse_db", "seconds")
+VALIDATE_EVERY = 5
+"""Rows of the log between two validations."""
+
+CALIBRATION_SAMPLES = 500
+
+
+@dataclass(frozen=True)
+class CsiTrainOptions(TrainOptions):
+    """How to run a recipe, and where its samples are."""
+
+    data: Path | None = None
+    """Folder of generated sets; default: `models.csi.data.data_folder`."""
+    cost2100: Path | None = None
+    """Folder of CsiNet's COST2100 files."""
+
+
+@dataclass(frozen=True)
+class CsiProgress:
+    """What the trainer tells while it works."""
+
+    step: int
+    steps: int
+    train_nmse_db: float
+    val_nmse_db: float | None
+    sparsity: float
+
+
+class CsiTrainer:
+    """One training run in one folder."""
+
+    def __init__(
+        self, recipe: CsiRecipe, folder: Path, options: CsiTrainOptions, data: CsiData
+    ) -> None:
+        self.recipe, self.folder, self.options, self.data = recipe, folder, options, data
+        self.device = pick_device(options.device)
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        train = recipe.train
+        torch.manual_seed(train.seed)
+        self.source = BatchSource(data.train, train.batch, train.augment, train.seed, self.device)
+        self.state_path = folder / "state.safetensors"
+        self.rows: list[dict[str, object]] = []
+        self.step = 0
+        saved = load_tensors(self.state_path, recipe) if self.state_path.exists() else None
+        self.network = (
+            build_csi_network(recipe, saved) if saved is not None else self._initial_network()
+        ).to(self.device)
+        self.pruner = self._make_pruner()
+        self.kernels, self.others = kernels_of(self.network)
+        # Muon takes matrices only: the same memory, seen as [out, in * ky * kx]
+        self.matrices = [nn.Parameter(k.detach().view(len(k), -1)) for k in self.kernels]
+        self.optimizers = self._make_optimizers()
+        if saved is not None:
+            self._restore(saved)
+
+    def _initial_network(self) -> CsiNetwork:
+        recipe = self.recipe
+        start: CsiNetwork = float_network(recipe)
+        if recipe.train.init is not None:
+            parent = self.options.checkpoints
+            name = recipe.train.init
+            source, start = load_csi_checkpoint(
+                parent / name if parent else csi_checkpoint_folder(name)
+            )
+            if source.network != recipe.network:
+                raise ConfigError(
+                    f"train.init={name!r} is {source.network}, the recipe {recipe.network}"
+                )
+        if recipe.quant is None:
+            if isinstance(start, QuantCsiAutoencoder):
+                raise ConfigError(f"train.init={recipe.train.init!r} is quantized, the recipe not")
+            return start
+        if isinstance(start, QuantCsiAutoencoder) and start.quant == recipe.quant:
+            return start
+        assert not isinstance(start, CsiNet)
+        samples = torch.tensor(self.data.train[:CALIBRATION_SAMPLES])
+        return calibrate(start.eval(), recipe.quant, samples)
+
+    def _make_pruner(self) -> Pruner | None:
+        """Masks for all kernels; balanced ones where the block divides a row of the kernel."""
+        config = self.recipe.pruning
+        if config is None or isinstance(self.network, CsiNet):
+            return None
+        quantized = isinstance(self.network, QuantCsiAutoencoder)
+        units = quant_convs(self.network) if quantized else conv_units(self.network)
+        layers = [unit.conv for unit in units]
+        if config.block is not None:
+            layers = [x for x in layers if x.weight[0].numel() % config.block == 0]
+            if not layers:
+                raise ConfigError(f"pruning.block={config.block} divides no kernel's inputs")
+        return Pruner(layers, config)
+
+    def _make_optimizers(self) -> list[torch.optim.Optimizer]:
+        train = self.recipe.train
+        others = torch.optim.AdamW(
+            self.others, lr=train.other_lr, weight_decay=0.0, betas=(0.9, 0.99)
+        )
+        if train.optimizer == "adamw":
+            return [torch.optim.AdamW(self.matrices, lr=train.lr, weight_decay=0.0), others]
+        muon = torch.optim.Muon(
+            self.matrices, lr=train.lr, weight_decay=0.0, momentum=0.95, ns_steps=5
+        )
+        return [muon, others]
+
+    def rate(self, step: int) -> float:
+        """Factor on the learning rates at ``step``: linear warm-up, then cosine to zero."""
+        train = self.recipe.train
+        warm = min(1.0, (step + 1) / max(1, train.warmup_steps))
+        return warm * 0.5 * (1.0 + math.cos(math.pi * step / train.steps))
+
+    def one_step(self) -> float:
+        """One optimiser step; returns the NMSE of its batch before it."""
+        train = self.recipe.train
+        factor = self.rate(self.step)
+        for optimizer, base in zip(self.optimizers, (train.lr, train.other_lr), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = base * factor
+        x = self.source.draw()
+        low = train.precision == "bfloat16" and self.step < train.exact_from * train.steps
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+            y = self.network(x)
+        loss = nn.functional.mse_loss(y.float(), x)
+        self.network.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.pruner is not None:
+            self.pruner.mask_gradients()
+        for matrix, kernel in zip(self.matrices, self.kernels, strict=True):
+            matrix.grad = kernel.grad.reshape(matrix.shape)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.step += 1
+        if self.pruner is not None:
+            self.pruner.step(self.step, train.steps)
+        return float(loss.detach())
+
+    def run(self, progress: Callable[[CsiProgress], None] | None = None) -> None:
+        """Train to the end (or ``stop_after``), saving state; then write the checkpoint."""
+        steps = self.recipe.train.steps
+        stop = min(steps, self.options.stop_after or steps)
+        earlier = float(str(self.rows[-1]["seconds"])) if self.rows else 0.0
+        started = last_save = time.monotonic()
+        losses: list[float] = []
+        self.network.train()
+        while self.step < stop:
+            losses.append(self.one_step())
+            if self.step % self.options.log_every == 0 or self.step == steps:
+                seconds = earlier + time.monotonic() - started
+                self._log_row(sum(losses) / len(losses), seconds, progress)
+                losses = []
+                if time.monotonic() - last_save > self.options.save_every_s:
+                    self.save_state()
+                    last_save = time.monotonic()
+        if self.step < steps:
+            self.save_state()
+            return
+        if isinstance(self.network, QuantCsiAutoencoder):
+            snap_biases(self.network)
+        save_csi_checkpoint(self.folder, self.recipe, self.network)
+        write_log(self.folder / "log.csv", LOG_FIELDS, self.rows)
+        self.state_path.unlink(missing_ok=True)
+
+    def _log_row(
+        self, loss: float, seconds: float, progress: Callable[[CsiProgress], None] | None
+    ) -> None:
+        steps, every = self.recipe.train.steps, self.options.log_every * VALIDATE_EVERY
+        sparse = self.pruner.sparsity if self.pruner else 0.0
+        val = None
+        if self.step % every == 0 or self.step == steps:
+            val = evaluate(self.network, self.data.val).nmse_db
+            self.network.train()
+        loss_db = 10.0 * math.log10(loss)
+        self.rows.append(
+            {
+                "step": self.step,
+                "train_nmse_db": f"{loss_db:.3f}",
+                "lr": f"{self.recipe.train.lr * self.rate(self.step - 1):.6f}",
+                "sparsity": f"{sparse:.4f}",
+                "val_nmse_db": "" if val is None else f"{val:.3f}",
+                "seconds": f"{seconds:.1f}",
+            }
+        )
+        if progress is not None:
+            progress(CsiProgress(self.step, steps, loss_db, val, sparse))
+
+    def save_state(self) -> None:
+        """Write all that is needed to go on exactly from here."""
+        tensors: dict[str, Tensor] = dict(csi_tensors(self.network))
+        tensors["step"] = torch.tensor(self.step)
+        tensors["generator"] = self.source.generator.get_state()
+        tensors |= optimizer_tensors(self.optimizers)
+        if self.pruner is not None:
+            for index, mask in enumerate(self.pruner.masks):
+                tensors[f"mask.{index}"] = mask
+        write_log(self.folder / "log.csv", LOG_FIELDS, self.rows)
+        save_tensors(self.state_path, tensors, self.recipe)
+
+    def _restore(self, saved: dict[str, Tensor]) -> None:
+        try:
+            self.step = int(saved["step"])
+            self.source.generator.set_state(saved["generator"])
+            restore_optimizers(self.optimizers, saved)
+            if self.pruner is not None:
+                count = len(self.pruner.masks)
+                self.pruner.masks = [saved[f"mask.{i}"].to(self.device) for i in range(count)]
+        except KeyError as error:
+            raise CheckpointError(
+                f"{self.state_path}: {error} is missing", hint="delete the file to start afresh"
+            ) from error
+        self.rows = read_log(self.folder / "log.csv", self.step)
+        log.info("resuming %s at step %d", self.recipe.name, self.step)
+
+
+def train_csi(
+    recipe: CsiRecipe,
+    folder: Path,
+    options: CsiTrainOptions | None = None,
+    progress: Callable[[CsiProgress], None] | None = None,
+    data: CsiData | None = None,
+) -> CsiNetwork:
+    """Train ``recipe`` in ``folder`` (resuming what is there) and return the network, eval mode.
+
+    ``data`` replaces the samples that the recipe and the options name.
+    """
+    options = options or CsiTrainOptions()
+    if (folder / "weights.safetensors").exists() and not (folder / "state.safetensors").exists():
+        done, network = load_csi_checkpoint(folder)
+        if done == recipe:
+            return network
+    if data is None:
+        data = load_csi(recipe.data, options.data, options.cost2100)
+    trainer = CsiTrainer(recipe, folder, options, data)
+    trainer.run(progress)
+    return trainer.network.eval()
