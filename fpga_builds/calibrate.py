@@ -39,16 +39,20 @@ from models.files import write_atomic
 
 UNIT = "unit"
 """Name of an accelerator of one layer."""
+FITTED_TO = {("LFE5U-85F", "fullycon_w4a4"), ("LFE5U-85F", "fullycon_w4a4_ulx3s")}
+"""Accelerators that constants were fitted to, beside the single layers."""
 RESOURCES = ("lut", "ff", "bram18", "dsp")
 MATRIX_SIZES = (  # (mat_w, mat_h, pe, simd, weight bits, input bits)
     *((32, 32, 2, 16, 4, 4), (64, 64, 4, 16, 2, 4), (32, 32, 2, 16, 8, 8), (120, 60, 2, 30, 5, 4)),
     *((60, 30, 1, 12, 4, 8), (64, 64, 2, 4, 4, 4), (48, 48, 4, 24, 8, 8), (120, 120, 1, 8, 2, 4)),
 )
+DSP_SIZES = ((32, 32, 2, 16, 8, 8), (60, 60, 3, 20, 8, 8))  # like MATRIX_SIZES, in DSP blocks
 SPARSE_SIZES = (  # (mat_w, mat_h, pe, simd, block, nnz, weight bits, input bits)
     *((40, 32, 2, 40, 10, 2, 4, 4), (120, 60, 2, 60, 10, 1, 4, 4), (60, 60, 4, 20, 5, 1, 4, 4)),
     (60, 30, 1, 30, 10, 2, 4, 8),
 )
 REQUANTS = ((300, 3, 13, 2, 5, 4, 4), (300, 1, 16, 2, 10, 7, 4), (60, 2, 20, 8, 18, 14, 8))
+FIFOS = ((16, 16), (64, 24), (255, 32), (1500, 16))  # (depth, width)
 THRESHOLDS = ((60, 2, 12, 15), (300, 1, 13, 15), (30, 1, 12, 1), (30, 3, 12, 1))
 
 
@@ -56,12 +60,16 @@ def layer_points() -> Iterator[tuple[str, Accelerator]]:
     """Single layers with random integers: (name, accelerator)."""
     for size in MATRIX_SIZES:
         yield _name("mvau", size), matrix_layer(size[:4], size[4:])
+    for size in DSP_SIZES:
+        yield _name("mvau_dsp", size), matrix_layer(size[:4], size[4:], dsp=True)
     for sizes in SPARSE_SIZES:
         yield _name("sparse", sizes), matrix_layer(sizes[:4], sizes[6:], sizes[4:6])
     for numbers in REQUANTS:
         yield _name("requant", numbers), requant_layer(numbers)
     for counts in THRESHOLDS:
         yield _name("thresholds", counts), threshold_layer(counts)
+    for depth, width in FIFOS:
+        yield _name("fifo", (depth, width)), fifo_stream(depth, width)
 
 
 def _name(kind: str, size: Sequence[int]) -> str:
@@ -69,7 +77,11 @@ def _name(kind: str, size: Sequence[int]) -> str:
 
 
 def matrix_layer(
-    size: Sequence[int], bits: Sequence[int], sparse: Sequence[int] | None = None
+    size: Sequence[int],
+    bits: Sequence[int],
+    sparse: Sequence[int] | None = None,
+    *,
+    dsp: bool = False,
 ) -> Accelerator:
     """size: mat_w, mat_h, pe, simd; bits: of weight and (unsigned) input; sparse: block, nnz."""
     mat_w, mat_h, pe, simd = size
@@ -84,7 +96,7 @@ def matrix_layer(
         params |= {"block": block, "nnz": nnz}
     bound = int(np.abs(weights).sum(axis=1).max()) * ((1 << bits[1]) - 1)
     params |= {"in_bits": bits[1], "in_signed": 0, "weight_bits": bits[0], "weight_signed": 1}
-    params |= {"acc_bits": bound.bit_length() + 1}
+    params |= {"acc_bits": bound.bit_length() + 1} | ({"dsp": 1} if dsp else {})
     kind = "mvau" if sparse is None else "mvau_sparse"
     return _single(kind, params, {"weights": weights}, (mat_w, mat_h))
 
@@ -112,6 +124,13 @@ def threshold_layer(size: Sequence[int]) -> Accelerator:
     params = {"channels": channels, "pe": pe, "in_bits": in_bits, "in_signed": 1, "steps": steps}
     params |= {"out_bits": steps.bit_length(), "out_signed": 0, "out_bias": 0}
     return _single("thresholding", params, {"thresholds": table}, (channels, channels))
+
+
+def fifo_stream(depth: int, width: int) -> Accelerator:
+    """A FIFO before a width converter of two elements to one."""
+    params = {"in_elems": 2, "out_elems": 1, "elem_bits": width // 2, "in_bits": width // 2}
+    acc = _single("dwc", {**params, "in_signed": 0}, {}, (2, 2))
+    return acc.with_fifo_depths({acc.input.stream: depth})
 
 
 def _single(
@@ -157,7 +176,7 @@ def point(name: str, acc: Accelerator, result: Synthesis) -> dict[str, Any]:
     return {
         "name": name,
         "part": result.part.name,
-        "role": "fit" if acc.name == UNIT else "held",
+        "role": "fit" if acc.name == UNIT or (result.part.name, name) in FITTED_TO else "held",
         "yosys": result.version,
         "totals": {key: getattr(result.totals, key) for key in RESOURCES},
         "layers": layers,

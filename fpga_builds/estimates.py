@@ -12,10 +12,13 @@ from hls.cycles import accelerator_cycles, layer_cycles
 from hls.devices import Device, device
 from hls.estimates import multipliers
 from hls.ir import Accelerator, Layer
+from hls.ports import vectors_of
 
 SOURCE = "40-hdl/accelerator/accelerator.json"
 RESOURCES = ("lut", "ff", "bram18", "dsp")
 SIZES = ("mat_w", "mat_h", "channels", "pe", "simd", "block", "nnz")
+NO_FRAME = ("dwc", "duplicate")
+"""Layers whose parameters do not tell how much a frame is."""
 WIDTHS = ("in_bits", "weight_bits", "acc_bits", "out_bits")
 
 
@@ -28,7 +31,7 @@ def layer_facts(layer: Layer, part: Device) -> dict[str, Any]:
         "kind": layer.kind,
         "source": layer.source,
         **params,
-        "ii_cycles": layer_cycles(layer).ii if layer.kind != "dwc" else None,
+        "ii_cycles": layer_cycles(layer).ii if layer.kind not in NO_FRAME else None,
         **{name: getattr(cost, name) for name in RESOURCES},
     }
 
@@ -36,7 +39,10 @@ def layer_facts(layer: Layer, part: Device) -> dict[str, Any]:
 def ideal_ii_cycles(accelerator: Accelerator) -> int:
     """Cycles per frame of the slowest layer or stream if none were lost: MACs / (PE * SIMD)."""
     cycles = [
-        layer.params["mat_w"] * layer.params["mat_h"] // (layer.params["simd"] * layer.params["pe"])
+        layer.params["mat_w"]
+        * layer.params["mat_h"]
+        * vectors_of(layer.params)
+        // (layer.params["simd"] * layer.params["pe"])
         for layer in accelerator.layers
         if layer.kind in ("mvau", "mvau_sparse")
     ]

@@ -68,11 +68,11 @@ def received(config: BuildConfig, system: MimoSystem, chunk: Chunk) -> tuple[Bit
 def random_codes(border: Border, chunk: Chunk, seed: int) -> IntArray:
     """Codes over the whole range of the input format, [n, *shape]; the extremes come first."""
     rng = np.random.default_rng(np.random.SeedSequence((seed, chunk.index)))
-    low = border.fmt.min + int(border.narrow and border.fmt.signed)
-    codes = rng.integers(low, border.fmt.max + 1, (chunk.frames, *border.shape), dtype=np.int64)
+    shape = (chunk.frames, *border.shape)
+    codes = rng.integers(border.lowest, border.fmt.max + 1, shape, dtype=np.int64)
     if chunk.index == 0:
         codes[0] = border.fmt.max
-        codes[-1] = low
+        codes[-1] = border.lowest
     return codes
 
 

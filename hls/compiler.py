@@ -366,9 +366,8 @@ def to_codes(entry: Border, x: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]
     Returns:
         Codes in the shape of x; of images [n, height, width, channels].
     """
-    low = entry.fmt.min + (1 if entry.narrow else 0)
-    scaled = x / np.float32(entry.scale[0])
-    codes: npt.NDArray[np.int64] = np.rint(np.clip(scaled, low, entry.fmt.max)).astype(np.int64)
+    scaled = np.clip(x / np.float32(entry.scale[0]), entry.lowest, entry.fmt.max)
+    codes: npt.NDArray[np.int64] = np.rint(scaled).astype(np.int64)
     if len(entry.shape) == 3:
         height, width, channels = entry.shape
         return channels_last(codes.reshape(len(codes), channels, height, width))

@@ -7,8 +7,8 @@ buffers in distributed RAM, nodes of the adder tree, multiplexers. A few constan
 LUT is what `fpga_builds.eda.stat` counts, carry chains of ECP5 included. With the multiplier in a
 DSP block (``dsp`` in a layer's parameters) its LUTs and its register are gone.
 
-ROMs go to block RAM where the tools put them (ECP5: from 14 % of the blocks' bits on; AMD: from 256
-words), others to LUTs. A layer kind without a model raises: nothing is free. ``docs/costs.md`` says
+ROMs go to block RAM where Yosys' prices put them (ECP5: above 1/9 of the blocks' bits; AMD: above
+45 %), others to LUTs. A layer kind without a model raises: nothing is free. ``docs/costs.md`` says
 what was measured and how near the model comes; ``tests/hls/test_costs_synthesis.py`` holds it to
 that.
 """
@@ -28,6 +28,7 @@ from hls.cost_terms import (
     memory,
     multiplier_luts,
     ram_blocks,
+    tree_adders,
     tree_bits,
 )
 from hls.cycles import rom_regs, tree_levels
@@ -112,10 +113,15 @@ def _product(p: Params, part: Device, per_row: int, word_bits: int, wait: int) -
     product_bits, acc_bits = p["weight_bits"] + p["in_bits"], p["acc_bits"]
     tree = pe * tree_bits(per_row, product_bits, acc_bits)
     latency = wait + rom_regs(steps) + 1 + tree_levels(per_row)
-    multiply = 0.0 if in_dsp else multiplier_luts(p["weight_bits"], p["in_bits"], part)
+    if in_dsp:
+        adders, bits = tree_adders(per_row, product_bits, acc_bits)
+        compute = pe * (fitted.dsp_add * bits + fitted.chain * adders)
+    else:
+        multiply = multiplier_luts(p["weight_bits"], p["in_bits"], part)
+        compute = lanes * multiply + fitted.add * tree
     control = 3 * latency + 4 * (2 * beats).bit_length() + 2 * steps.bit_length() + 20
     logic = Cost(
-        lut=round(lanes * multiply + fitted.add * tree + pe * (acc_bits + fitted.chain)),
+        lut=round(compute + pe * (acc_bits + fitted.chain)),
         ff=lanes * (0 if in_dsp else product_bits) + tree + pe * acc_bits + control,
         dsp=lanes if in_dsp else 0,
     )
@@ -135,7 +141,8 @@ def _thresholding(p: Params, part: Device) -> Cost:
         regs = rom_regs(folds << stage)
         latency += 1 + regs
         one = memory(folds << stage, width, part)
-        compare = Cost(lut=width * (3 if stage else 1) + fitted.chain, ff=stage * regs + stage + 1)
+        per_bit = 3 if stage and part.family == "ecp5" else 1
+        compare = Cost(lut=width * per_bit + fitted.chain, ff=stage * regs + stage + 1)
         total += Cost(ff=word_bits * (regs + (stage + 1 < stages)))
         for _ in range(pe):
             total = total + one + compare

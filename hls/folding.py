@@ -197,7 +197,7 @@ def solve_cycles(acc: Accelerator, target_cycles: int, part: Device) -> dict[str
     Raises:
         CompileError: not even the full parallel design is fast enough.
     """
-    if any(la.kind in IMAGE_KINDS or vectors_of(la.params) > 1 for la in acc.layers):
+    if is_graph(acc):
         from hls.folding_graph import solve_graph
 
         return solve_graph(acc, target_cycles, part)
@@ -210,6 +210,11 @@ def solve_cycles(acc: Accelerator, target_cycles: int, part: Device) -> dict[str
     score, path = min(best.values(), key=lambda item: item[0])
     del score
     return {layer.source: fold for layer, fold in zip(layers, path, strict=True)}
+
+
+def is_graph(acc: Accelerator) -> bool:
+    """True if it is more than a chain of dense layers: `hls.folding_graph` folds it."""
+    return any(la.kind in IMAGE_KINDS or vectors_of(la.params) > 1 for la in acc.layers)
 
 
 def _smallest(layer: Layer, target: int) -> list[Fold]:
@@ -326,6 +331,8 @@ def solve_latency(
 ) -> int:
     """Most cycles per frame for which the modelled latency is at most ``target_cycles``.
 
+    Of a graph of images the targets are bisected, as if its latency grew with every one of them.
+
     Args:
         acc: the accelerator, folded in any way.
         target_cycles: latency allowed [cycle].
@@ -333,10 +340,17 @@ def solve_latency(
         latency: cycle model of an accelerator, first beat in to last beat out.
     """
     targets = reachable_cycles(acc)[::-1]
-    for target in targets:
-        folding = solve_cycles(acc, target, part)
-        if latency(apply_folding(acc, folding)) <= target_cycles:
-            return target
+
+    def holds(target: int) -> bool:
+        return latency(apply_folding(acc, solve_cycles(acc, target, part))) <= target_cycles
+
+    if is_graph(acc):
+        if holds(targets[-1]):
+            return _first(targets, holds)
+    else:
+        for target in targets:
+            if holds(target):
+                return target
     fastest = latency(apply_folding(acc, solve_cycles(acc, targets[-1], part)))
     raise CompileError(
         f"no folding has a latency of {target_cycles} cycles; the fastest design takes {fastest}",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cost models of the image kernels, counted from their RTL; see `hls.costs`.
 
-Registers and memories are counted. LUTs of the control are ``CONTROL`` for every bit of a counter,
-fitted to single layers (``docs/costs.md``).
+Registers and memories are counted. ``CONTROL`` and ``LANE`` are fitted to single layers
+(``docs/costs.md``). What is added or chosen in front of a spill register shares its LUTs.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from hls.cycles import window_rows
 from hls.devices import Device
 from hls.ports import window_size
 
-CONTROL: Mapping[str, float] = {"ecp5": 3.0, "xc7": 1.8, "xcup": 1.8}
+CONTROL: Mapping[str, float] = {"ecp5": 2.8, "xc7": 1.3, "xcup": 1.3}
 """LUTs per bit of a counter: count, compare with its end, choose what follows."""
 OUTBUF_DEPTH = 4
-OUTBUF_FF = 2 * 3 + 2 * 2 + 2
-"""Counters, pointers and flags of a phy_outbuf of that depth."""
+OUTBUF_FF = 14
+"""Counters, pointers and flags of a phy_outbuf of that depth, two of them twice."""
+LANE: Mapping[str, float] = {"ecp5": 3.0, "xc7": 1.2, "xcup": 1.2}
+"""LUTs per bit of a pooling lane: the sum so far, its sum with (or the larger one of) the next."""
 
 
 def _bits(n: int) -> int:
@@ -61,9 +63,7 @@ def _pool(p: Params, part: Device) -> Cost:
     addr = _bits(depth)
     counters = _bits(folds) + _bits(p["kernel_w"]) + _bits(p["kernel_h"]) + _bits(tiles) + 2 * addr
     pipeline = Cost(lut=addr, ff=p["pe"] * p["in_bits"] + addr + width + 7)
-    fitted = FITTED[part.family]
-    lane = Cost(lut=round(3 * p["out_bits"] + fitted.chain))  # so far, sum or larger one, the first
-    lanes = Cost(lut=lane.lut * p["pe"])
+    lanes = Cost(lut=round(LANE[part.family] * width + p["pe"] * FITTED[part.family].chain))
     parts = line_memory(depth, width, part) + _output(width, part)
     return _control(counters, part) + pipeline + lanes + parts
 
@@ -85,7 +85,7 @@ def _duplicate(p: Params, part: Device) -> Cost:
 def _concat(p: Params, part: Device) -> Cost:
     width = _whole_bytes(p["pe"] * p["elem_bits"])
     beat = _bits((p["channels_a"] + p["channels_b"]) // p["pe"])
-    return _spill(width) + _control(beat + 1, part) + Cost(lut=width + 3)
+    return _spill(width) + _control(beat + 1, part) + Cost(lut=3)
 
 
 def _split(p: Params, part: Device) -> Cost:
@@ -95,8 +95,7 @@ def _split(p: Params, part: Device) -> Cost:
 
 
 def _add(p: Params, part: Device) -> Cost:
-    lane = p["out_bits"] + FITTED[part.family].chain
-    return _spill(p["pe"] * p["out_bits"]) + Cost(lut=p["pe"] * lane + 3)
+    return _spill(_whole_bytes(p["pe"] * p["out_bits"])) + Cost(lut=p["pe"] + 3)
 
 
 def _whole_bytes(bits: int) -> int:

@@ -168,6 +168,11 @@ class Border:
     narrow: bool = False
     """The lowest code of a signed format is never used (Brevitas' narrow range)."""
 
+    @property
+    def lowest(self) -> int:
+        """Smallest code that passes; the largest is ``fmt.max``."""
+        return self.fmt.min + int(self.narrow)
+
 
 @dataclass(frozen=True)
 class Accelerator:

@@ -150,7 +150,7 @@ def write_rtl(acc: Accelerator, out_dir: Path) -> RtlPackage:
     data: dict[str, str] = {}
     for layer in acc.layers:
         data.update(memory_files(replace(layer, name=_identifier(layer.name))))
-    kernels = _kernels(files[f"{top_name(acc)}.sv"])
+    kernels = kernel_files(files[f"{top_name(acc)}.sv"])
     texts = {**{path.name: path.read_text() for path in kernels}, **files, **data}
     folder = out_dir / "rtl"
     try:
@@ -177,7 +177,7 @@ def render_top(acc: Accelerator) -> str:
             layer=layer,
             module=f"phy_{layer.kind}",
             instance=f"u_{_identifier(layer.name)}",
-            parameters=tuple(_parameters(layer)),
+            parameters=tuple(kernel_parameters(layer)),
             ports=_ports(layer, wires),
             cycles=layer_cycles(layer, acc.stream(layer.inputs[0]).beats_per_frame),
         )
@@ -238,7 +238,7 @@ def check(acc: Accelerator) -> None:
             )
         seen[plain] = name
     for layer in acc.layers:
-        _check_params(layer)
+        check_params(layer)
         for role, names, ports in (
             ("input", layer.inputs, input_ports(layer)),
             ("output", layer.outputs, output_ports(layer)),
@@ -250,7 +250,8 @@ def check(acc: Accelerator) -> None:
                 _check_stream(layer, role, acc.stream(name), port)
 
 
-def _check_params(layer: Layer) -> None:
+def check_params(layer: Layer) -> None:
+    """Raise CompileError unless the kernel of ``layer`` takes its parameters."""
     p = layer.params
     known = (*PARAMETERS[layer.kind], *UNSHOWN.get(layer.kind, ()))
     missing = [key for key in known if key not in p]
@@ -339,7 +340,8 @@ def _check_stream(layer: Layer, role: str, stream: Stream, port: Port) -> None:
         )
 
 
-def _parameters(layer: Layer) -> list[tuple[str, str]]:
+def kernel_parameters(layer: Layer) -> list[tuple[str, str]]:
+    """Parameters of a layer's module as the RTL names and writes them."""
     rendered = [
         ("".join(word.capitalize() for word in key.split("_")), str(int(layer.params[key])))
         for key in PARAMETERS[layer.kind]
@@ -361,8 +363,8 @@ def _identifier(name: str) -> str:
     return plain if re.match(r"[A-Za-z_]", plain) else f"n{plain}"
 
 
-def _kernels(top: str) -> list[Path]:
-    """Kernel files that the text ``top`` needs, packages first."""
+def kernel_files(top: str) -> list[Path]:
+    """Kernel files that the text ``top`` (or the module of that name) needs, packages first."""
     found: dict[str, Path] = {}
     todo = [top]
     while todo:

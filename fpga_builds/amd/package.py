@@ -40,26 +40,21 @@ def complete_package(deploy: Path, acc: Accelerator, board: str, seed: int = 0) 
 
 def golden_codes(acc: Accelerator, frames: int, seed: int) -> Any:
     """Input codes [frames, *shape]: random ones, but two frames all lowest and all highest."""
-    low, high = _range(acc.input)
+    low, high = acc.input.lowest, acc.input.fmt.max
     rng = np.random.default_rng(seed)
     codes = rng.integers(low, high + 1, (frames, *acc.input.shape))
     codes[0], codes[1] = low, high
     return codes
 
 
-def _range(border: Border) -> tuple[int, int]:
-    return border.fmt.min + (1 if border.narrow else 0), border.fmt.max
-
-
 def _border(border: Border) -> dict[str, Any]:
-    low, high = _range(border)
     return {
         "meaning": border.meaning,
         "shape": list(border.shape),
         "bits": border.fmt.bits,
         "signed": border.fmt.signed,
-        "min": low,
-        "max": high,
+        "min": border.lowest,
+        "max": border.fmt.max,
         "scale": list(border.scale),
         "offset": list(border.offset),
     }

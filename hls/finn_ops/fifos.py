@@ -55,33 +55,33 @@ def _check_layer(op: Any, model: ModelWrapper, layer: Layer) -> None:
 def insert_fifos(model: ModelWrapper, acc: Accelerator) -> ModelWrapper:
     """A copy of the graph with a StreamingFIFO_phy in every stream that has a depth.
 
-    model: chain of our nodes, equal to ``acc`` (`check_same`). Raises MismatchError if it is not.
+    model: graph of our nodes, equal to ``acc`` (`check_same`). Raises MismatchError if it is not.
     """
     from qonnx.core.modelwrapper import ModelWrapper as Wrapper
 
     check_same(model, acc)
     copy = Wrapper(model.model, make_deepcopy=True)
-    source = {layer.name: layer.source for layer in acc.layers}
     for stream in acc.streams:
         if stream.fifo_depth:
-            consumer = source[stream.consumer] if stream.consumer is not None else None
-            producer = source[stream.producer] if stream.producer is not None else None
-            _insert(copy, stream, producer, consumer)
+            _insert(copy, acc, stream)
     return copy
 
 
-def _insert(
-    model: ModelWrapper, stream: Stream, producer: str | None, consumer: str | None
-) -> None:
+def _insert(model: ModelWrapper, acc: Accelerator, stream: Stream) -> None:
     """One FIFO, in front of its consumer, or behind the last node."""
     from onnx import helper
     from qonnx.custom_op.registry import getCustomOp
 
-    nodes = {node.name: node for node in model.graph.node}
-    end = nodes[consumer] if consumer is not None else nodes[str(producer)]
+    consumer = stream.consumer
+    layer = acc.layer(consumer if consumer is not None else str(stream.producer))
+    end = next(node for node in model.graph.node if node.name == layer.source)
     op = getCustomOp(end)
-    tensor = end.input[0] if consumer is not None else end.output[0]
-    fold = op.get_folded_input_shape() if consumer is not None else op.get_folded_output_shape()
+    if consumer is not None:
+        port = layer.inputs.index(stream.name)
+        tensor, fold = end.input[port], op.get_folded_input_shape(port)
+    else:
+        port = layer.outputs.index(stream.name)
+        tensor, fold = end.output[port], op.get_folded_output_shape(port)
     shape = model.get_tensor_shape(tensor)
     datatype = model.get_tensor_datatype(tensor)
     name = f"fifo_{stream.name}"
@@ -101,8 +101,8 @@ def _insert(
     model.set_tensor_shape(inner, shape)
     model.set_tensor_datatype(inner, datatype)
     if consumer is None:
-        end.output[0] = inner
+        end.output[port] = inner
     else:
-        end.input[0] = inner
+        end.input[port] = inner
     position = list(model.graph.node).index(end)
     model.graph.node.insert(position + (1 if consumer is None else 0), node)

@@ -10,12 +10,12 @@ their whole path, as FINN does it: Vivado synthesizes far from here.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hls.ir import Accelerator
+from hls.ir import IMAGE_KINDS, Accelerator
 from models.errors import CompileError
 
 WRAPPER = "finn_wrapper.v.j2"
@@ -30,6 +30,9 @@ def generate(op: Any, model: Any, clk_ns: float) -> None:
     """Write a layer's RTL into its code_gen_dir_ipgen."""
     from hls.stitch import write_rtl
 
+    if op.ir_kind in IMAGE_KINDS:
+        _generate_kernel(op)
+        return
     folder = Path(op.get_nodeattr("code_gen_dir_ipgen"))
     package = write_rtl(_alone(op, model, clk_ns), folder)
     *kernels, top = package.sources
@@ -38,6 +41,17 @@ def generate(op: Any, model: Any, clk_ns: float) -> None:
     _name_memories(top, package.data_files)
     sources = [*_kernels(path.name for path in kernels), top]
     _wrap(op, package.top_name, {}, sources, package.data_files)
+
+
+def _generate_kernel(op: Any) -> None:
+    """Write the wrapper of a kernel without memories, which may have several streams."""
+    from hls.ir import Layer
+    from hls.stitch import check_params, kernel_files, kernel_parameters
+
+    layer = Layer(op.onnx_node.name, op.ir_kind, op.onnx_node.name, (), (), op.ir_params())
+    check_params(layer)
+    module = f"phy_{op.ir_kind}"
+    _wrap(op, module, dict(kernel_parameters(layer)), kernel_files(module), ())
 
 
 def generate_fifo(op: Any) -> None:
@@ -116,7 +130,7 @@ def _name_memories(top: Path, data_files: Sequence[Path]) -> None:
 def _wrap(
     op: Any,
     module: str,
-    parameters: Mapping[str, int],
+    parameters: Mapping[str, int | str],
     rtl: Sequence[Path],
     data_files: Sequence[Path],
 ) -> None:
@@ -135,8 +149,8 @@ def _wrap(
         name=name,
         module=module,
         parameters=list(parameters.items()),
-        in_bits=op.get_instream_width_padded(0),
-        out_bits=op.get_outstream_width_padded(0),
+        inputs=_streams("s", op.get_instream_width_padded, op.streamed_inputs),
+        outputs=_streams("m", op.get_outstream_width_padded, len(op.onnx_node.output)),
     )
     wrapper = folder / f"{name}.v"
     wrapper.write_text(text)
@@ -148,6 +162,13 @@ def _wrap(
     op.set_nodeattr("gen_top_module", name)
     op.set_nodeattr("ipgen_path", str(folder))
     op.set_nodeattr("ip_path", str(folder))
+
+
+def _streams(side: str, width: Callable[[int], int], count: int) -> list[tuple[str, int]]:
+    """(prefix of the kernel's port, width of tdata [bit]) of every stream of one side."""
+    from hls.stitch import port_names
+
+    return [(name, width(index)) for index, name in enumerate(port_names(side, count))]
 
 
 def _listing(op: Any) -> dict[str, list[str]]:

@@ -133,6 +133,7 @@ class Simulator:
         segment_frames: int | None = None,
         progress: ProgressFn | None = None,
         pokes: tuple[tuple[str, str, int], ...] = (),
+        pace_cycles: int = 0,
     ) -> SimResult:
         """Simulate frames.
 
@@ -140,6 +141,8 @@ class Simulator:
         segment_frames: frames per segment; by default it follows from n.
         progress: called with (frames delivered, n).
         pokes: (scope, signal, value) to write before each reset (limit variant only).
+        pace_cycles: cycles per frame at which input is offered, its beats evenly spaced; 0: as fast
+            as it is taken.
         The probe and limit variants watch all streams (`SimResult.streams`).
         Raises ConfigError for codes that do not fit, CheckError for a deadlock or a broken stream
         protocol, ToolError if the simulation itself fails.
@@ -155,7 +158,10 @@ class Simulator:
             if progress is not None:
                 progress(done, len(frames))
 
-        jobs = self._jobs(frames, size, disturbance, pokes)
+        jobs = (
+            replace(job, options=replace(job.options, pace_cycles=pace_cycles))
+            for job in self._jobs(frames, size, disturbance, pokes)
+        )
         results = sorted(self._checked(jobs, advance), key=lambda result: result.index)
         return self._join(results, size, latency)
 

@@ -5,6 +5,11 @@ First the accelerator is simulated without any FIFO. If that reaches the bound t
 layer sets, nothing else is needed. Otherwise it is built once with a deep FIFO in every internal
 stream, whose depths are then lowered at run time, stream by stream, as far as the throughput
 allows.
+
+Graphs of image layers are sized from what their FIFOs hold when frames are offered evenly, at the
+interval that deep FIFOs reach: with that many places the same schedule is possible again, and a
+beat that comes earlier delays no other. From there the depths are lowered, those outside of
+branches that fork and join all at once, the others from the largest on.
 """
 
 from __future__ import annotations
@@ -12,12 +17,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 
 from hls.cycles import accelerator_cycles
-from hls.ir import Accelerator, IntArray, Stream
+from hls.ir import IMAGE_KINDS, Accelerator, IntArray, Stream
 from hls.sim.engine import Simulator, flat_codes
 from hls.sim.streams import fifo_scope, ordered_streams
 from hls.sim.verilate import RtlFiles, Variant, build
@@ -27,6 +33,9 @@ log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3
 """Relative difference of two II that counts as none: means over a few dozen frames."""
+
+SHALLOW = 4
+"""Depths up to which the FIFOs of branches are first tried as wires all together."""
 
 WriteRtlFn = Callable[[Accelerator, Path], RtlFiles]
 
@@ -60,7 +69,12 @@ def size_fifos(
     seed: of the random input frames.
     Raises CheckError if the depths found do not keep the throughput once they are built in.
     """
-    return _Search(accelerator, build_dir, max_depth, write_rtl or _stitch, seed).run()
+    search = _GraphSearch if _has_images(accelerator) else _Search
+    return search(accelerator, build_dir, max_depth, write_rtl or _stitch, seed).run()
+
+
+def _has_images(accelerator: Accelerator) -> bool:
+    return any(layer.kind in IMAGE_KINDS for layer in accelerator.layers)
 
 
 class _Search:
@@ -81,8 +95,12 @@ class _Search:
         self.accelerator = accelerator
         self.build_dir = build_dir
         self.write_rtl = write_rtl
-        self.codes = random_codes(accelerator, 3 * len(accelerator.layers) + 16, seed)
+        self.codes = random_codes(accelerator, self._frames(), seed)
         self.simulations = 0
+
+    def _frames(self) -> int:
+        """Frames that a simulation takes: those that fill the accelerator, and some more."""
+        return 3 * len(self.accelerator.layers) + 16
 
     def run(self) -> FifoSizing:
         """The whole search."""
@@ -112,11 +130,15 @@ class _Search:
                 raise CheckError(
                     f"{accelerator.name}: stands still even with FIFOs of {self.deep} beats"
                 )
-            depths = dict(self.deep)
-            for stream in self.inner:
-                depths[stream.name] = self._smallest(simulator, depths, stream.name, ideal)
-                log.info("stream %s: depth %d", stream.name, depths[stream.name])
-        return depths, ideal
+            return self._lowered(simulator, ideal), ideal
+
+    def _lowered(self, simulator: Simulator, ideal: float) -> dict[str, int]:
+        """Depths with which the limited accelerator keeps the interval ``ideal``."""
+        depths = dict(self.deep)
+        for stream in self.inner:
+            depths[stream.name] = self._smallest(simulator, depths, stream.name, ideal)
+            log.info("stream %s: depth %d", stream.name, depths[stream.name])
+        return depths
 
     def _smallest(
         self, simulator: Simulator, depths: Mapping[str, int], name: str, ideal: float
@@ -124,12 +146,11 @@ class _Search:
         """Smallest depth of stream ``name``, the others as in ``depths``, that keeps ``ideal``."""
 
         def keeps(depth: int) -> bool:
-            ii = self._limited_ii(simulator, {**depths, name: depth})
-            return ii is not None and ii <= ideal * (1 + TOLERANCE)
+            return self._keeps(simulator, {**depths, name: depth}, ideal)
 
-        low, high = 0, 1
         if keeps(0):
             return 0
+        low, high = 0, self._first_try(depths[name])
         while high < depths[name] and not keeps(high):
             low, high = high, 2 * high
         high = min(high, depths[name])
@@ -138,12 +159,16 @@ class _Search:
             low, high = (low, middle) if keeps(middle) else (middle, high)
         return high
 
+    def _first_try(self, depth: int) -> int:
+        """The depth to try first: small, then twice that and so on."""
+        return 1
+
+    def _keeps(self, simulator: Simulator, depths: Mapping[str, int], ideal: float) -> bool:
+        ii = self._limited_ii(simulator, depths)
+        return ii is not None and ii <= ideal * (1 + TOLERANCE)
+
     def _limited_ii(self, simulator: Simulator, depths: Mapping[str, int]) -> float | None:
-        top, accelerator = simulator.binary.top_name, simulator.accelerator
-        pokes = tuple(
-            (fifo_scope(top, accelerator, name), "limit_q", depth) for name, depth in depths.items()
-        )
-        return self._ii(simulator, pokes)
+        return self._ii(simulator, _pokes(simulator, depths))
 
     def _built_ii(self, depths: Mapping[str, int]) -> float | None:
         """II of the accelerator with these depths built in."""
@@ -163,6 +188,70 @@ class _Search:
             log.debug("%s", error)
             return None
         return result.ii_cycles
+
+
+class _GraphSearch(_Search):
+    """The search for graphs of image layers."""
+
+    def _frames(self) -> int:
+        model = accelerator_cycles(self.accelerator)
+        return 2 * ceil(model.latency_cycles / model.ii_cycles) + 8
+
+    def _lowered(self, simulator: Simulator, ideal: float) -> dict[str, int]:
+        depths = self._held(simulator, ideal)
+        if not self._keeps(simulator, depths, ideal):
+            log.warning("%s: FIFO depths stay at two frames", self.accelerator.name)
+            depths = dict(self.deep)
+        inside = branches(self.accelerator)
+        by_size = sorted(self.inner, key=lambda s: -depths[s.name] * s.payload_bits)
+        outside = [s.name for s in by_size if s.name not in inside]
+        shallow = [s.name for s in by_size if s.name in inside and depths[s.name] <= SHALLOW]
+        for names in (outside, shallow):
+            wires = {**depths, **dict.fromkeys(names, 0)}
+            if self._keeps(simulator, wires, ideal):
+                depths = wires
+        for stream in by_size:
+            if depths[stream.name]:
+                depths[stream.name] = self._smallest(simulator, depths, stream.name, ideal)
+                log.info("stream %s: depth %d", stream.name, depths[stream.name])
+        return depths
+
+    def _first_try(self, depth: int) -> int:
+        """Half of it: what a FIFO held in the even schedule is seldom far from what it needs."""
+        return max(1, depth // 2)
+
+    def _held(self, simulator: Simulator, ideal: float) -> dict[str, int]:
+        """Depths that let the deep accelerator's schedule pass, frames offered every ``ideal``."""
+        self.simulations += 1
+        result = simulator.run(
+            self.codes,
+            segment_frames=len(self.codes),
+            pokes=_pokes(simulator, self.deep),
+            pace_cycles=ceil(ideal),
+        )
+        most = {name: result.streams[name].high_water for name in self.deep}
+        # A full FIFO takes no beat in the cycle in which it gives one: one place more.
+        return {name: min(held + 1, self.deep[name]) for name, held in most.items()}
+
+
+def branches(accelerator: Accelerator) -> set[str]:
+    """Streams between a layer with several outputs and one with several inputs."""
+    behind: set[str] = set()
+    for layer in accelerator.layers:
+        if len(layer.outputs) > 1 or behind.intersection(layer.inputs):
+            behind.update(layer.outputs)
+    before: set[str] = set()
+    for layer in reversed(accelerator.layers):
+        if len(layer.inputs) > 1 or before.intersection(layer.outputs):
+            before.update(layer.inputs)
+    return behind & before
+
+
+def _pokes(simulator: Simulator, depths: Mapping[str, int]) -> tuple[tuple[str, str, int], ...]:
+    top, accelerator = simulator.binary.top_name, simulator.accelerator
+    return tuple(
+        (fifo_scope(top, accelerator, name), "limit_q", depth) for name, depth in depths.items()
+    )
 
 
 def random_codes(accelerator: Accelerator, frames: int, seed: int) -> IntArray:

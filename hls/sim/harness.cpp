@@ -68,6 +68,7 @@ struct Batch {
     double stall_probability;  // in each cycle at the output
     int64_t max_run;           // a gap or stall lasts 1 to max_run cycles
     int64_t trace_first, trace_last;  // frames, both inclusive
+    int64_t pace_cycles;  // input frames are offered no faster than this, beats evenly; 0: no limit
 };
 
 // Mirrored by ctypes.
@@ -151,7 +152,8 @@ struct Sim {
 
     template <bool Disturb>
     void drive() {
-        if (!top->s_axis_tvalid && in_frame < b.frames) {
+        const int64_t due = (in_frame * b.in_beats + in_beat) * b.pace_cycles;
+        if (!top->s_axis_tvalid && in_frame < b.frames && cycle * b.in_beats >= due) {
             bool offer = true;
             if (Disturb) {
                 if (gap_left == 0) gap_left = gap.run(b.gap_probability, b.max_run) + 1;

@@ -40,6 +40,8 @@ class BatchOptions:
     max_run: int = 1
     trace_first: int = 0
     trace_last: int = -1
+    pace_cycles: int = 0
+    """Cycles per frame that the input is offered at, its beats evenly spaced; 0: no limit."""
 
 
 class _Batch(ctypes.Structure):
@@ -50,7 +52,10 @@ class _Batch(ctypes.Structure):
         ("seed", ctypes.c_uint64),
         ("gap_probability", ctypes.c_double),
         ("stall_probability", ctypes.c_double),
-        *((name, ctypes.c_int64) for name in ("max_run", "trace_first", "trace_last")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("max_run", "trace_first", "trace_last", "pace_cycles")
+        ),
     )
 
 
@@ -135,7 +140,7 @@ class Model:
             *(beats.shape[0], beats.shape[1], beats.shape[2], output.shape[1], output.shape[2]),
             *(options.watchdog_cycles, options.drain_cycles, options.seed),
             *(options.gap_probability, options.stall_probability, options.max_run),
-            *(options.trace_first, options.trace_last),
+            *(options.trace_first, options.trace_last, options.pace_cycles),
         )
         if self._lib.phy_begin(self._handle, ctypes.byref(batch)) == Status.FAILED:
             raise ToolError(f"the design cannot be reset: {self.error}")
