@@ -7,8 +7,8 @@ from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
-from hls.passes.graph import constant, label
-from hls.passes.scales import move_behind, single_factor
+from hls.passes.graph import label
+from hls.passes.scales import move_behind, need_scalar, single_factor
 from models.errors import CompileError
 
 
@@ -32,17 +32,10 @@ class ScalePastReshaping(Transformation):
         return model, False
 
     def _check(self, model: ModelWrapper, factor: NodeProto, node: NodeProto) -> None:
-        value = constant(model, factor.input[1])
         if factor.op_type == "Sub":
             raise CompileError(
                 f"{label(factor)} shifts the input of {label(node)}: bipolar activations (-1, 1) "
                 "have no zero for its padding",
                 hint="use 1-bit unsigned or 2-bit signed activations",
             )
-        if value is None or value.size != 1:
-            size = "a computed tensor" if value is None else f"{value.size} factors"
-            raise CompileError(
-                f"{label(factor)} scales the input of {label(node)} by {size}: an image needs one "
-                "scale for the whole tensor",
-                hint="train with per-tensor activation scales (weights may have one a channel)",
-            )
+        need_scalar(model, factor, node)
