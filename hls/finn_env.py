@@ -43,7 +43,7 @@ def setup_finn(build_dir: Path) -> None:
 
     initialize_dummy_settings()
     if not _state["ready"]:
-        for name in ("finn", "finn_xsi"):
+        for name in ("finn", "finn_logger", "finn_xsi"):
             logging.getLogger(name).setLevel(logging.ERROR)
         register_layers()
         _state["ready"] = True

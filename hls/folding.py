@@ -217,8 +217,8 @@ def is_graph(acc: Accelerator) -> bool:
     return any(la.kind in IMAGE_KINDS or vectors_of(la.params) > 1 for la in acc.layers)
 
 
-def _smallest(layer: Layer, target: int) -> list[Fold]:
-    """Foldings within the target; of a matrix layer those with the fewest multipliers."""
+def folds_within(layer: Layer, target: int) -> list[Fold]:
+    """Foldings within a target [cycles per frame]; raises a `CompileError` if there is none."""
     legal = [f for f in choices(layer) if cycles(layer, f) <= target]
     if not legal:
         raise CompileError(
@@ -226,6 +226,12 @@ def _smallest(layer: Layer, target: int) -> list[Fold]:
             f"{min(cycles(layer, f) for f in choices(layer))}",
             hint="ask for fewer frames per second or a faster clock",
         )
+    return legal
+
+
+def _smallest(layer: Layer, target: int) -> list[Fold]:
+    """Foldings within the target; of a matrix layer those with the fewest multipliers."""
+    legal = folds_within(layer, target)
     if layer.kind not in MATRIX:
         return legal
     fewest = min(lanes(layer, f) for f in legal)

@@ -18,9 +18,8 @@ from hls.devices import Device
 from hls.folding import (
     MATRIX,
     Fold,
-    choices,
-    cycles,
     fold_layer,
+    folds_within,
     lanes,
     width_chain,
     without_converters,
@@ -84,14 +83,7 @@ class _Solver:
         if layer.kind == "duplicate":  # right behind the input: one pixel's channels, or a part
             channels = acc.input.shape[-1]
             return [Fold(d) for d in range(1, channels + 1) if channels % d == 0]
-        legal = [f for f in choices(layer) if cycles(layer, f) <= self.target]
-        if not legal:
-            fastest = min(cycles(layer, f) for f in choices(layer))
-            raise CompileError(
-                f"{layer.source}: no folding takes {self.target} cycles a frame; the fastest takes "
-                f"{fastest}",
-                hint="ask for fewer frames per second or a faster clock",
-            )
+        legal = folds_within(layer, self.target)
         if layer.kind not in MATRIX:
             return legal
         fewest = min(lanes(layer, f) for f in legal)

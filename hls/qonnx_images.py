@@ -62,8 +62,9 @@ def _reduce(function: Callable[..., Array]) -> Kernel:
     def kernel(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
         if len(inputs) < 2 or 0 in inputs[1]:
             return run_onnxruntime(model, node, inputs)
-        axes = tuple(int(a) for a in inputs[1])
-        return function(inputs[0], axis=axes, keepdims=bool(attribute(node, "keepdims", 1)))
+        keep = bool(attribute(node, "keepdims", 1))
+        reduced: Array = function(inputs[0], axis=tuple(map(int, inputs[1])), keepdims=keep)
+        return reduced
 
     return kernel
 
@@ -72,7 +73,8 @@ def _pool(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
     """FINN's Pool: behind windows, so [n, height, width, pixels * channels] comes in."""
     x, channels = inputs[0], attribute(node, "Channels")
     tiles = x.reshape(*x.shape[:3], -1, channels)
-    return tiles.max(axis=3) if _maximum(node) else tiles.sum(axis=3)
+    result: Array = tiles.max(axis=3) if _maximum(node) else tiles.sum(axis=3)
+    return result
 
 
 def _pool_phy(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:

@@ -100,6 +100,10 @@ class Window_phy(ImageLayer, ConvolutionInputGenerator):
         simd = self.get_nodeattr("SIMD")
         return (*pixels, elements // simd, simd)
 
+    def use_parallel_window_output(self) -> bool:
+        """Never: a beat carries channels of one pixel."""
+        return False
+
     def compute(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """See `hls.image_ops.window`."""
         kernel_h, kernel_w = self.get_nodeattr("ConvKernelDim")

@@ -21,6 +21,7 @@ from hls.passes.graph import (
     RESHAPING,
     attribute,
     constant,
+    constant_names,
     dynamic_input,
     dynamic_inputs,
     is_join,
@@ -179,10 +180,13 @@ class AnnotateIntegers(Transformation):
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Annotate all that can be annotated."""
+        constants = constant_names(model)
         for node in model.graph.node:
+            if node.op_type not in ("MatMul", "Add", "Concat", *RESHAPING):
+                continue
             if node.op_type == "MatMul" and constant(model, node.input[1]) is None:
                 continue
-            names = [n for _, n in dynamic_inputs(model, node)]
+            names = [n for _, n in dynamic_inputs(model, node, constants)]
             if not names or not all(model.get_tensor_datatype(n).is_integer() for n in names):
                 continue
             if node.op_type == "MatMul":
@@ -190,7 +194,7 @@ class AnnotateIntegers(Transformation):
                     low, high = tensor_range(model, node.output[0])
                     fmt = smallest_format(min(low, -1), high)
                     model.set_tensor_datatype(node.output[0], datatype_of(fmt))
-            elif node.op_type in RESHAPING or is_join(model, node):
+            elif node.op_type in RESHAPING or len(names) > 1:
                 model.set_tensor_datatype(node.output[0], _result_type(model, node, names))
         return model, False
 

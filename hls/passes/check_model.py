@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
@@ -73,42 +75,51 @@ def check_quantized(model: ModelWrapper) -> None:
             hint="train it quantization-aware with Brevitas (QuantIdentity at the input, "
             "QuantLinear or QuantConv2d, QuantReLU) and export QONNX",
         )
-    quantized = {model.graph.input[0].name: _integer_input(model)}
+    states = {model.graph.input[0].name: _Value.CODES if _integer_input(model) else _Value.FLOAT}
     for node in nodes:
-        quantized[node.output[0]] = _check_node(model, node, quantized)
+        states[node.output[0]] = _check_node(model, node, states)
 
 
-def _check_node(model: ModelWrapper, node: NodeProto, quantized: dict[str, bool]) -> bool:
-    """True if what ``node`` gives is quantized, maybe scaled; raises for what cannot be mapped."""
+class _Value(Enum):
+    """What a tensor holds."""
+
+    CODES = "quantized, maybe scaled"
+    SUMS = "products of codes, scaled and shifted: a quantizer behind it sees integers"
+    FLOAT = "anything else"
+
+
+def _check_node(model: ModelWrapper, node: NodeProto, states: dict[str, _Value]) -> _Value:
+    """What ``node`` gives; raises for what cannot be mapped."""
     names = [name for _, name in dynamic_inputs(model, node)]
+    state = states[names[0]]
     if node.op_type in QUANT_OPS:
-        return True
+        return _Value.CODES
     if is_join(model, node):
-        _check_join(model, node, names, quantized)
-        return True
+        _check_join(node, names, states)
+        return _Value.CODES
     if node.op_type == "MatMul":
-        _check_product(model, node, quantized[names[0]])
-        return False
-    if node.op_type in ("ReduceSum", "ReduceMax", "Resize") and not quantized[names[0]]:
+        _check_product(model, node, state is _Value.CODES)
+        return _Value.SUMS
+    sums = node.op_type == "ReduceSum" and state is _Value.SUMS
+    if node.op_type in ("ReduceSum", "ReduceMax", "Resize") and not (sums or state is _Value.CODES):
         raise CompileError(
             f"tensor {_origin(model, names[0])!r}, the input of {label(node)}, is not quantized",
-            hint="put a quantizer before it: pooling and upsampling work on integers",
+            hint="put a quantizer before it: pooling and upsampling work on integers (an average "
+            "may stand right behind a convolution, before ReLU and quantizer)",
         )
-    if node.op_type in ("Add", "Sub", "Relu", "Clip") and quantized[names[0]]:
+    if node.op_type in ("Add", "Sub", "Relu", "Clip") and state is _Value.CODES:
         raise CompileError(
             f"{label(node)} changes tensor {node.input[0]!r} after its quantizer and before "
             "a MatMul",
             hint="put the quantizer after it: the last operation before a MatMul or a convolution "
             "has to be a quantizer",
         )
-    return quantized[names[0]]
+    return _Value.FLOAT if node.op_type in ("Relu", "Clip") else state
 
 
-def _check_join(
-    model: ModelWrapper, node: NodeProto, names: list[str], quantized: dict[str, bool]
-) -> None:
+def _check_join(node: NodeProto, names: list[str], states: dict[str, _Value]) -> None:
     for name in names:
-        if not quantized[name]:
+        if states[name] is not _Value.CODES:
             raise CompileError(
                 f"tensor {name!r}, an input of {label(node)}, is not quantized: floating-point "
                 "streams are not joined",

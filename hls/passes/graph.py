@@ -50,17 +50,32 @@ def need_constant(model: ModelWrapper, node: NodeProto, index: int) -> npt.NDArr
     return value
 
 
+def constant_names(model: ModelWrapper) -> set[str]:
+    """Initializers, and all tensors that are computed from initializers alone."""
+    names = {item.name for item in model.graph.initializer}
+    pending = list(model.graph.node)
+    while True:
+        found = [n for n in pending if all(name in names for name in n.input if name)]
+        if not found:
+            return names
+        names.update(name for node in found for name in node.output)
+        pending = [n for n in pending if n.output[0] not in names]
+
+
 def from_constants(model: ModelWrapper, name: str) -> bool:
     """True if the tensor is a constant or computed from constants alone."""
-    if constant(model, name) is not None:
-        return True
-    producer = model.find_producer(name)
-    return producer is not None and all(from_constants(model, n) for n in producer.input if n)
+    return name in constant_names(model)
 
 
-def dynamic_inputs(model: ModelWrapper, node: NodeProto) -> list[tuple[int, str]]:
-    """Index and name of the inputs of ``node`` that are no constants."""
-    return [(i, n) for i, n in enumerate(node.input) if n and not from_constants(model, n)]
+def dynamic_inputs(
+    model: ModelWrapper, node: NodeProto, constants: set[str] | None = None
+) -> list[tuple[int, str]]:
+    """Index and name of the inputs of ``node`` that are no constants.
+
+    constants: what `constant_names` gives, where many nodes are asked.
+    """
+    names = constant_names(model) if constants is None else constants
+    return [(i, n) for i, n in enumerate(node.input) if n and n not in names]
 
 
 def dynamic_input(model: ModelWrapper, node: NodeProto) -> tuple[int, str]:
@@ -89,18 +104,20 @@ def activation_nodes(model: ModelWrapper) -> list[NodeProto]:
             hint="export the network with a single output tensor",
         )
     order: list[NodeProto] = []
+    constants = constant_names(model)
+    producers = {name: node for node in graph.node for name in node.output}
     done = {graph.input[0].name}
     pending = [graph.output[0].name]
     while pending:
         name = pending[-1]
-        node = None if name in done else model.find_producer(name)
+        node = None if name in done else producers.get(name)
         if name not in done and node is None:
             raise CompileError(
                 f"tensor {name!r} is neither computed by a node nor the input "
                 f"{graph.input[0].name!r}",
                 hint="the model needs one input and one output, joined by layers",
             )
-        missing = [] if node is None else [n for _, n in dynamic_inputs(model, node)]
+        missing = [] if node is None else [n for _, n in dynamic_inputs(model, node, constants)]
         missing = [n for n in missing if n not in done]
         if missing:
             pending += missing[::-1]
@@ -128,7 +145,11 @@ def first_node(model: ModelWrapper) -> NodeProto:
 
 def is_join(model: ModelWrapper, node: NodeProto) -> bool:
     """True for a Concat or an Add of two computed tensors."""
-    return node.op_type in ("Add", "Concat") and len(dynamic_inputs(model, node)) > 1
+    if node.op_type not in ("Add", "Concat"):
+        return False
+    if any(constant(model, name) is not None for name in node.input):
+        return False
+    return len(dynamic_inputs(model, node)) > 1
 
 
 def replace_node(model: ModelWrapper, old: NodeProto, new: list[NodeProto]) -> None:

@@ -133,15 +133,15 @@ def threshold_node(
 
 def flip_rows(model: ModelWrapper, chain: Chain, flips: list[bool], user: NodeProto) -> None:
     """Negate the weights of the channels in ``flips``."""
-    product = chain.producer
-    if product is None or product.op_type != "MatMul":
+    product, between = _product_of(model, chain)
+    if product is None:
         raise CompileError(
             f"{label(user)}: a negative factor stands before it, but no dense layer or "
             "convolution whose weights could be negated",
             hint="a BatchNormalization with negative gamma needs a dense layer or a convolution "
             "before it",
         )
-    for name in (chain.source, *(n.output[0] for n in chain.nodes)):
+    for name in (*between, *(n.output[0] for n in chain.nodes)):
         if len(model.find_consumers(name)) > 1:
             raise CompileError(
                 f"{label(user)}: a negative factor stands before it, and tensor {name!r} is used "
@@ -155,6 +155,17 @@ def flip_rows(model: ModelWrapper, chain: Chain, flips: list[bool], user: NodePr
     low, high = tensor_range(model, product.output[0])
     fmt = smallest_format(min(low, -1), high)
     model.set_tensor_datatype(product.output[0], datatype_of(fmt))
+
+
+def _product_of(model: ModelWrapper, chain: Chain) -> tuple[NodeProto | None, list[str]]:
+    """(the product whose sums the chain begins with, maybe pooled ones, tensors behind it)."""
+    name, node = chain.source, chain.producer
+    names = [name]
+    while node is not None and node.op_type in ("Im2Col", "Reshape", "ReduceSum"):
+        name = node.input[0]
+        names.append(name)
+        node = model.find_producer(name)
+    return (node if node is not None and node.op_type == "MatMul" else None), names
 
 
 def drop_dead_nodes(model: ModelWrapper) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A factor in front of a fork becomes one factor in each branch."""
+"""A factor or offset in front of a fork becomes one in each branch."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from hls.passes.scales import FACTORS
 class ScalePastFork(Transformation):
     """y = x * s used n times -> n factors of x; the integers fork instead.
 
-    Called again until the tensor behind every factor has one user (or is the output alone).
+    Offsets likewise. Called again until the tensor behind every one of them has one user (or is the
+    output alone).
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Copy one factor."""
         outputs = {o.name for o in model.graph.output}
         for node in model.graph.node:
-            if node.op_type not in FACTORS or constant(model, node.input[1]) is None:
+            if node.op_type not in (*FACTORS, "Add") or constant(model, node.input[1]) is None:
                 continue
             name = node.output[0]
             users = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scalar factors move behind windows, pools and upsampling, so that these see integers."""
+"""Scalar factors move behind windows and upsampling, so that these see integers."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
-from hls.passes.graph import RESHAPING, constant, label
-from hls.passes.scales import move_behind, single_factor
+from hls.passes.graph import label
+from hls.passes.scales import move_behind, need_scalar, single_factor
 from models.errors import CompileError
 
 
 class ScalePastReshaping(Transformation):
-    """f(x * s) -> f(x) * s for windows (their padding is 0), sums, maxima (s > 0) and repetition.
+    """f(x * s) -> f(x) * s for windows (their padding is 0) and upsampling.
 
-    Called again until no factor stands before such a node.
+    Before: `ScalePastPool`, whose windows are left alone. Called again until no factor stands
+    before such a node.
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Move one factor."""
         for node in model.graph.node:
-            if node.op_type not in RESHAPING:
+            if node.op_type not in ("Im2Col", "Resize"):
                 continue
             factor = single_factor(model, node.input[0])
             if factor is not None:
@@ -31,23 +32,10 @@ class ScalePastReshaping(Transformation):
         return model, False
 
     def _check(self, model: ModelWrapper, factor: NodeProto, node: NodeProto) -> None:
-        value = constant(model, factor.input[1])
         if factor.op_type == "Sub":
             raise CompileError(
                 f"{label(factor)} shifts the input of {label(node)}: bipolar activations (-1, 1) "
-                "have no zero for its padding and sums",
+                "have no zero for its padding",
                 hint="use 1-bit unsigned or 2-bit signed activations",
             )
-        if value is None or value.size != 1:
-            size = "a computed tensor" if value is None else f"{value.size} factors"
-            raise CompileError(
-                f"{label(factor)} scales the input of {label(node)} by {size}: an image needs one "
-                "scale for the whole tensor",
-                hint="train with per-tensor activation scales (weights may have one a channel)",
-            )
-        if node.op_type == "ReduceMax" and float(value.reshape(-1)[0]) <= 0:
-            raise CompileError(
-                f"{label(factor)}: the factor {float(value.reshape(-1)[0])} before a maximum "
-                "must be positive",
-                hint="put the factor behind the pool",
-            )
+        need_scalar(model, factor, node)

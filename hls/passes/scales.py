@@ -36,14 +36,7 @@ class ScalePastMatMul(Transformation):
         return model, False
 
     def _move(self, model: ModelWrapper, factor: NodeProto, product: NodeProto) -> None:
-        value = constant(model, factor.input[1])
-        if value is None or value.size != 1:
-            size = "a computed tensor" if value is None else f"{value.size} factors"
-            raise CompileError(
-                f"{label(factor)} scales the input of {label(product)} by {size}: the activations "
-                "before a dense layer need one scale for the whole tensor",
-                hint="train with per-tensor activation scales (weights may have one a channel)",
-            )
+        need_scalar(model, factor, product)
         move_behind(model, factor, product, factor.input[1])
 
     def _move_offset(self, model: ModelWrapper, offset: NodeProto, product: NodeProto) -> None:
@@ -69,6 +62,18 @@ def single_factor(model: ModelWrapper, name: str) -> NodeProto | None:
     if node is None or node.op_type not in FACTORS or len(model.find_consumers(name)) != 1:
         return None
     return None if constant(model, node.input[0]) is not None else node
+
+
+def need_scalar(model: ModelWrapper, factor: NodeProto, node: NodeProto) -> None:
+    """Raise a `CompileError` if ``factor`` scales the input of ``node`` by more than one number."""
+    value = constant(model, factor.input[1])
+    if value is None or value.size != 1:
+        size = "a computed tensor" if value is None else f"{value.size} factors"
+        raise CompileError(
+            f"{label(factor)} scales the input of {label(node)} by {size}: the activations before "
+            "it need one scale for the whole tensor",
+            hint="train with per-tensor activation scales (weights may have one a channel)",
+        )
 
 
 def move_behind(model: ModelWrapper, factor: NodeProto, node: NodeProto, by: str) -> None:

@@ -14,6 +14,7 @@ from hls.passes.integer_thresholds import IntegerThresholds
 from hls.passes.integer_weights import IntegerWeights
 from hls.passes.scale_past_fork import ScalePastFork
 from hls.passes.scale_past_join import ScalePastJoin
+from hls.passes.scale_past_pool import ScalePastPool
 from hls.passes.scale_past_reshaping import ScalePastReshaping
 from hls.passes.scales import ScalePastMatMul
 from hls.passes.ties import TieReport
@@ -28,7 +29,8 @@ class MoveScales(Transformation):
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Each step to its own fixed point, from the simplest on."""
         moved = False
-        for step in (ScalePastFork(), ScalePastMatMul(), ScalePastReshaping(), ScalePastJoin()):
+        steps = (ScalePastMatMul, ScalePastPool, ScalePastReshaping, ScalePastJoin)
+        for step in (ScalePastFork(), *(make() for make in steps)):
             changed = True
             while changed:
                 model, changed = step.apply(model)

@@ -97,15 +97,25 @@ def product_error(model: ModelWrapper, chain: Chain) -> ProductError:
 
 def _sum_of(model: ModelWrapper, chain: Chain) -> tuple[int, npt.NDArray[np.float64]]:
     """(terms that float32 sums up for a value, largest sum of their magnitudes [channels])."""
-    channels, producer = chain.exact.channels, chain.producer
-    terms = _roundings(model, chain.source)
-    if producer is None or producer.op_type != "MatMul":
-        low, high = tensor_range(model, chain.source)
-        return terms, np.full(channels, float(max(abs(low), abs(high))))
-    weights = integer_weights(model, producer)
-    low, high = tensor_range(model, producer.input[0])
-    reach = np.abs(weights).sum(axis=0) * max(abs(low), abs(high))
-    return terms, reach.astype(np.float64)
+    reach = np.broadcast_to(_reach(model, chain.source), chain.exact.channels)
+    return _roundings(model, chain.source), reach
+
+
+def _reach(model: ModelWrapper, name: str) -> npt.NDArray[np.float64]:
+    """Largest sum of the magnitudes of all terms of ``name``: [channels], or [1] for all."""
+    node = model.find_producer(name)
+    if node is not None and node.op_type == "MatMul":
+        weights = np.abs(integer_weights(model, node)).sum(axis=0)
+        sums: npt.NDArray[np.float64] = weights * float(_reach(model, node.input[0]).max())
+        return sums
+    if node is not None and node.op_type == "ReduceSum":
+        im2col = model.find_producer(model.find_producer(node.input[0]).input[0])
+        return pool_pixels(model, node) * _reach(model, im2col.input[0])
+    if node is not None and is_join(model, node) and node.op_type == "Add":
+        first, second = (_reach(model, n) for _, n in dynamic_inputs(model, node))
+        return first + second
+    low, high = tensor_range(model, name)
+    return np.array([max(abs(low), abs(high))], np.float64)
 
 
 def _roundings(model: ModelWrapper, name: str) -> int:

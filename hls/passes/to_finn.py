@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import numpy as np
 from onnx import NodeProto
-from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames, SortGraph
@@ -13,7 +13,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 from hls.passes.chain import AnnotateIntegers, datatype_of
 from hls.passes.graph import custom, label
 from hls.passes.quantizer import smallest_format
-from hls.passes.thresholds import accumulator_range
+from hls.passes.thresholds import AccRange, accumulator_range
 from models.errors import CompileError
 
 
@@ -117,13 +117,26 @@ class SignedAccumulators(Transformation):
         if not op.get_input_datatype(1).signed():
             fmt = smallest_format(-1, int(weights.max()))
             op.set_nodeattr("weightDataType", datatype_of(fmt).name)
-        self._give(model, node.output[0], datatype)
+        self._give(model, node.output[0], acc)
 
-    def _give(self, model: ModelWrapper, name: str, datatype: DataType) -> None:
-        """The type of a tensor to those who read it, through forks."""
+    def _give(self, model: ModelWrapper, name: str, acc: AccRange) -> None:
+        """The type of sums to those who read them, through forks and pools."""
+        datatype = datatype_of(smallest_format(min(acc.low, -1), acc.high))
         model.set_tensor_datatype(name, datatype)
         for user in model.find_consumers(name):
-            custom(user).set_nodeattr("inputDataType", datatype.name)
+            op = custom(user)
+            types = op.get_nodeattr_types()
+            op.set_nodeattr(
+                "inputDataType" if "inputDataType" in types else "InputDataType", datatype.name
+            )
             if user.op_type == "DuplicateStreams":
                 for output in user.output:
-                    self._give(model, output, datatype)
+                    self._give(model, output, acc)
+            elif user.op_type == "ConvolutionInputGenerator":
+                op.set_nodeattr("outputDataType", datatype.name)
+                self._give(model, user.output[0], acc)
+            elif user.op_type == "Pool":
+                pixels = int(np.prod(op.get_nodeattr("KernelSize")))
+                total = AccRange(int(datatype.min()) * pixels, int(datatype.max()) * pixels)
+                self._give(model, user.output[0], total)
+                op.set_nodeattr("OutputDataType", model.get_tensor_datatype(user.output[0]).name)

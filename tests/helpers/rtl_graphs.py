@@ -113,3 +113,80 @@ def line(
     """Layers l0, l1, ... one behind the other."""
     nodes = [(f"l{i}", la, [f"t{i}"], [f"t{i + 1}"]) for i, la in enumerate(layers)]
     return graph(fmt, shape, nodes, fifos)
+
+
+S4, U4 = IntFormat(4, signed=True), IntFormat(4, signed=False)
+
+
+def convolution(
+    name: str,
+    image: Image,
+    out_channels: int,
+    fmt: IntFormat,
+    ends: tuple[str, str],
+    kernel: int = 3,
+    seed: int = 0,
+) -> list[Node]:
+    """Window (unless ``kernel`` is 1), matrix unit and activation to 4 bits, unfolded."""
+    pixels, (source, target) = image[0] * image[1], ends
+    nodes: list[Node] = []
+    if kernel > 1:
+        around = window(image, 1, fmt, (kernel, kernel), (kernel // 2,) * 4)
+        nodes.append((f"win_{name}", around, [source], [f"{name}_w"]))
+        source = f"{name}_w"
+    shape = (out_channels, kernel * kernel * image[2])
+    product = _balanced(rtl_chains.mvau(shape, 1, 1, fmt, S4), shape, seed)
+    act = rtl_chains.thresholding(out_channels, 1, product.fmt, 15, U4)
+    spread = 2 * fmt.max * np.sqrt(shape[1])
+    table = np.random.default_rng(seed).normal(0, spread, (out_channels, 15)).astype(np.int64)
+    act = replace(act, arrays={"thresholds": np.sort(table, axis=1)})
+    nodes.append((f"fc_{name}", from_spec(product, pixels), [source], [f"{name}_a"]))
+    nodes.append((f"act_{name}", from_spec(act, pixels), [f"{name}_a"], [target]))
+    return nodes
+
+
+def _balanced(product: rtl_chains.Spec, shape: tuple[int, int], seed: int) -> rtl_chains.Spec:
+    """The same unit with weights whose sums stay in the middle of the accumulator's range."""
+    return replace(product, arrays={"weights": np.random.default_rng(seed).integers(-8, 8, shape)})
+
+
+def residual(size: int = 6, width: int = 4) -> Accelerator:
+    """x + convolution(x): the branch with the window holds back what the other one brings."""
+    image = (size, size, width)
+    nodes = [
+        ("fork", duplicate(1, U4), ["x"], ["a", "b"]),
+        *convolution("c", image, width, U4, ("a", "c"), seed=3),
+        ("sum", add(size * size, width, 1, U4), ["c", "b"], ["y"]),
+    ]
+    return graph(U4, image, nodes, name="residual")
+
+
+def small_network(size: int = 6, width: int = 4) -> Accelerator:
+    """A network with one of everything, unfolded.
+
+    A residual block, pooling, a fire module (1x1 and 3x3 side by side, joined), upsampling, and a
+    last convolution whose accumulators are the output.
+    """
+    fmt, half = IntFormat(8, signed=True), size // 2
+    image, small = (size, size, width), (half, half, width)
+    narrow = rtl_chains.thresholding(width, 1, IntFormat(7, signed=False), 15, U4)
+    table = np.random.default_rng(5).integers(1, 121, (width, 15))
+    narrow = replace(narrow, arrays={"thresholds": np.sort(table, axis=1)})
+    last = _balanced(rtl_chains.mvau((2, 9 * width), 1, 1, U4, S4), (2, 9 * width), 9)
+    parts = (width // 2, width // 2)
+    nodes = [
+        *convolution("first", (size, size, 2), width, fmt, ("x", "t0"), seed=1),
+        ("fork", duplicate(1, U4), ["t0"], ["r0", "r1"]),
+        *convolution("res", image, width, U4, ("r0", "t1"), seed=2),
+        ("sum", add(size * size, width, 1, U4), ["t1", "r1"], ["t2"]),
+        ("pool", pool(image, (2, 2), 1, IntFormat(5, signed=False)), ["t2"], ["t3"]),
+        ("act", from_spec(narrow, half * half), ["t3"], ["t4"]),
+        ("fire", duplicate(1, U4), ["t4"], ["e1", "e3"]),
+        *convolution("one", small, parts[0], U4, ("e1", "f1"), kernel=1, seed=3),
+        *convolution("three", small, parts[1], U4, ("e3", "f3"), seed=4),
+        ("cat", channels("concat", half * half, parts, 1, U4), ["f1", "f3"], ["t5"]),
+        ("up", upsample(small, (2, 2), 1, U4), ["t5"], ["t6"]),
+        ("win_last", window(image, 1, U4), ["t6"], ["t7"]),
+        ("fc_last", from_spec(last, size * size), ["t7"], ["y"]),
+    ]
+    return graph(fmt, (size, size, 2), nodes, name="small")

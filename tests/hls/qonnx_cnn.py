@@ -104,8 +104,7 @@ def encoder(path: Path, seed: int = 1) -> Path:
     """2 x 8 x 8 -> codeword 3 x 2 x 4 of 5-bit codes: pooling of every kind, asymmetric padding."""
     b = ImageBuilder(seed)
     x = b.quant("x", IN_SCALE, 8, signed=True, narrow=True)
-    x = b.relu(b.conv(x, (2, 4), bias_step=W_SCALE * IN_SCALE))
-    x = b.pool(x, (2, 2))
+    x = b.relu(b.pool(b.conv(x, (2, 4), bias_step=W_SCALE * IN_SCALE), (2, 2)))
     x = b.relu(b.conv(x, (4, 5), pads=(2, 1, 0, 1)), 0.5, 6)
     x = b.pool(x, (2, 1), "MaxPool")
     x = b.conv(x, (5, 3), (1, 1))
@@ -159,4 +158,22 @@ def residual(path: Path, seed: int = 4) -> Path:
     return path
 
 
-NETWORKS = (conv_chain, encoder, decoder, fire, residual)
+def pooled_sums(path: Path, seed: int = 7) -> Path:
+    """Pools between a convolution and its quantizer, one with factors that negate behind it.
+
+    One convolution is quantized twice, with and without the pool in between.
+    """
+    b = ImageBuilder(seed)
+    x = b.quant("x", IN_SCALE, 8, signed=True)
+    x = b.pool(b.conv(x, (2, 4), bias_step=W_SCALE * IN_SCALE), (2, 1))
+    factors = np.array([1.0, -0.5, 2.0, -1.0]).reshape(4, 1, 1)
+    x = b.relu(b.op("Mul", [x, b.const(factors)]), 0.125)
+    y = b.conv(x, (4, 3), (1, 1), bias_step=0.125 * W_SCALE)
+    pooled = b.quant(b.pool(y, (1, 4)), 0.125, 5, signed=True)
+    whole = b.pool(b.quant(y, 0.125, 5, signed=True), (1, 4), "MaxPool")
+    x = b.conv(b.op("Concat", [pooled, whole], axis=1), (6, 2), (1, 1))
+    b.model((2, 6, 8), (2, 3, 2), x, path)
+    return path
+
+
+NETWORKS = (conv_chain, encoder, decoder, fire, residual, pooled_sums)

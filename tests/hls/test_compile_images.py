@@ -24,8 +24,9 @@ from hls.ir import Accelerator
 from hls.qonnx_exec import load_model, run_qonnx
 from models.errors import CompileError, MismatchError
 
-NETWORKS = ["conv_chain", "encoder", "decoder", "fire", "residual"]
+NETWORKS = ["conv_chain", "encoder", "decoder", "fire", "residual", "pooled_sums"]
 LAYERS = {
+    "pooled_sums": {"win": 1, "conv": 3, "act": 3, "pool": 3, "dup": 1, "cat": 1},
     "conv_chain": {"win": 2, "conv": 3, "act": 2},
     "encoder": {"win": 2, "conv": 3, "act": 3, "pool": 2},
     "decoder": {"win": 3, "conv": 3, "act": 2, "up": 2},
@@ -104,7 +105,7 @@ def test_bits_are_decided_of_vectors_only(cnn: ModuleType, tmp_path: Path, kind:
 
 def test_codes_need_a_quantizer_at_the_output(cnn: ModuleType, tmp_path: Path) -> None:
     path = cnn.decoder(tmp_path / "net.onnx")
-    with pytest.raises(CompileError, match="MatMul node 'Conv_.* is the last integer operation"):
+    with pytest.raises(CompileError, match=r"MatMul node 'Conv_.* is the last integer operation"):
         compile_model(path, tmp_path / "out", CompileOptions(output="codes"))
 
 

@@ -21,7 +21,7 @@ from hls.passes.tidy import tidy
 from hls.passes.to_finn import to_finn
 from hls.qonnx_exec import load_model, run_qonnx
 
-NETWORKS = ["conv_chain", "encoder", "decoder", "fire", "residual"]
+NETWORKS = ["conv_chain", "encoder", "decoder", "fire", "residual", "pooled_sums"]
 
 
 def one_by_one(model: ModelWrapper, x: np.ndarray) -> np.ndarray:

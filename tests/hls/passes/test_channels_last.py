@@ -16,7 +16,7 @@ from hls.passes.check_model import check_quantized
 from hls.passes.tidy import tidy
 from hls.qonnx_exec import load_model, run_qonnx
 
-NETWORKS = ["conv_chain", "encoder", "decoder", "fire", "residual"]
+NETWORKS = ["conv_chain", "encoder", "decoder", "fire", "residual", "pooled_sums"]
 
 
 def images(model: ModelWrapper, count: int = 30, seed: int = 0) -> np.ndarray:

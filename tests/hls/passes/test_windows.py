@@ -61,7 +61,7 @@ def ragged_pool(b: Builder) -> str:
 
 
 def float_pool(b: Builder) -> str:
-    return last(b, b.pool(b.conv(first(b), (2, 2)), (2, 2)))
+    return last(b, b.relu(b.pool(b.op("Relu", [b.conv(first(b), (2, 2))]), (2, 2))))
 
 
 def linear_upsampling(b: Builder) -> str:
@@ -74,6 +74,10 @@ def fractional_upsampling(b: Builder) -> str:
 
 def shifted_upsampling(b: Builder) -> str:
     return last(b, b.upsample(first(b), (2, 2), nearest_mode="ceil"))
+
+
+def float_maximum(b: Builder) -> str:
+    return last(b, b.relu(b.pool(b.conv(first(b), (2, 2)), (2, 2), "MaxPool")))
 
 
 def float_upsampling(b: Builder) -> str:
@@ -178,7 +182,8 @@ CASES: list[Case] = [
     (overlapping_pool, r"stride \(1, 1\) of a kernel \(3, 3\)", "stride = kernel_size"),
     (padded_pool, r"padding \(1, 1, 1, 1\) has no hardware layer", "without padding"),
     (ragged_pool, r"kernel \(4, 2\) does not divide the image 6x6", "divides height and width"),
-    (float_pool, "'conv_.*input of ReduceSum node 'AveragePool_.*not quantized", "on integers"),
+    (float_pool, "'relu_.*input of ReduceSum node 'AveragePool_.*not quantized", "on integers"),
+    (float_maximum, "'conv_.*input of ReduceMax node 'MaxPool_.*not quantized", "on integers"),
     (linear_upsampling, "mode 'linear'", "nearest neighbour"),
     (fractional_upsampling, "whole factors", "scale_factor"),
     (shifted_upsampling, "does not repeat every pixel", "asymmetric"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from rtl_chains import chain, dwc, mvau, requant, sparse, thresholding
+from rtl_graphs import add, channels, duplicate, from_spec, graph, pool, upsample, window
 
 from hls.ir import IntFormat
 from hls.sim import tools
@@ -30,6 +31,27 @@ BAD = {
     "phy_fifo": [("-GDepth=0", r"Depth \(0\) must be at least 1")],
     "phy_outbuf": [("-GDepth=1", r"Depth \(1\) must be at least 2")],
     "phy_rom": [("-GRegs=4", r"Regs \(4\) must be 1 to 3")],
+    "phy_window": [
+        ("-GSimd=3", r"Simd \(3\) must divide Channels \(4\)"),
+        ("-GPadLeft=3", r"padding \(1, 1, 3, 1\) must be less than the kernel \(3 x 3\)"),
+        ("-GKernelW=11", r"the kernel \(3 x 11\) exceeds the padded image"),
+    ],
+    "phy_pool": [
+        ("-GPe=3", r"Pe \(3\) must divide Channels"),
+        ("-GKernelH=3", r"the kernel \(3 x 2\) must divide the image \(8 x 8\)"),
+        ("-GOutBits=9", r"OutBits \(9\) must hold 4 values of InBits \(8\)"),
+    ],
+    "phy_upsample": [
+        ("-GPe=3", r"Pe \(3\) must divide Channels"),
+        ("-GScaleW=0", r"ScaleH \(2\) and ScaleW \(0\) must be at least 1"),
+    ],
+    "phy_duplicate": [("-GElems=0", r"Elems \(0\) must be at least 1")],
+    "phy_concat": [("-GPe=4", r"Pe \(4\) must divide ChannelsA \(4\) and ChannelsB \(2\)")],
+    "phy_split": [("-GPe=4", r"Pe \(4\) must divide ChannelsA \(4\) and ChannelsB \(2\)")],
+    "phy_add": [
+        ("-GPe=3", r"Pe \(3\) must divide Channels"),
+        ("-GOutBits=8", r"OutBits \(8\) must hold the sum of two values of InBits \(8\)"),
+    ],
 }
 
 
@@ -92,8 +114,31 @@ def stitched(tmp_path_factory: pytest.TempPathFactory) -> RtlPackage:
     return write_rtl(acc, tmp_path_factory.mktemp("all"))
 
 
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> RtlPackage:
+    """A top with every image kernel in it, forks and joins included."""
+    u4, s4 = IntFormat(4, signed=False), IntFormat(4, signed=True)
+    image, pixels = (4, 4, 4), 16
+    product = mvau((4, 36), 2, 2, u4, s4)
+    nodes = [
+        ("fork", duplicate(2, u4), ["x"], ["a", "b"]),
+        ("win", window(image, 2, u4), ["a"], ["c"]),
+        ("fc", from_spec(product, pixels), ["c"], ["d"]),
+        ("act", from_spec(thresholding(4, 2, product.fmt, 15, u4), pixels), ["d"], ["e"]),
+        ("sum", add(pixels, 4, 2, u4), ["e", "b"], ["f"]),
+        ("pool", pool(image, (2, 2), 2, IntFormat(5, signed=False)), ["f"], ["g"]),
+        ("up", upsample((2, 2, 4), (2, 2), 2, IntFormat(7, signed=False)), ["g"], ["h"]),
+        ("part", channels("split", pixels, (2, 2), 2, IntFormat(7, signed=False)), ["h"], "ij"),
+        ("join", channels("concat", pixels, (2, 2), 2, IntFormat(7, signed=False)), "ji", ["y"]),
+    ]
+    acc = graph(u4, image, nodes, {"fork_sum": 70, "part_join": 3}, name="images")
+    return write_rtl(acc, tmp_path_factory.mktemp("images"))
+
+
 @pytest.mark.verilator
-def test_the_generated_top_is_clean(stitched: RtlPackage) -> None:
+@pytest.mark.parametrize("package", ["stitched", "images"])
+def test_the_generated_top_is_clean(package: str, request: pytest.FixtureRequest) -> None:
+    stitched: RtlPackage = request.getfixturevalue(package)
     folder = stitched.sources[0].parent
     names = [path.name for path in stitched.sources]
     run = _lint("--top-module", stitched.top_name, *names, cwd=folder)
@@ -132,18 +177,16 @@ def _slang(top: str, files: list[str], *flags: str) -> str:
 
 
 @pytest.mark.yosys
-def test_yosys_elaborates_every_kernel(stitched: RtlPackage) -> None:
-    files = [path.name for path in stitched.sources]
-    memories = {path.name for path in stitched.data_files}
-    assert len(memories) > 4
-    jobs = {"top": [_slang(stitched.top_name, files), "hierarchy -check", "proc", "check -assert"]}
-    inside = {path.stem for path in stitched.sources}
-    kernels = [str(KERNELS / "phy_pkg.sv")] + [str(KERNELS / f"{m}.sv") for m in MODULES]
-    for module in set(MODULES) - inside:
-        jobs[module] = [_slang(module, kernels), "hierarchy -check", "proc", "check -assert"]
-    assert set(jobs) == {"top", "phy_spill"}
-    log = _yosys(jobs, stitched.sources[0].parent)
-    assert log.count("Found and reported 0 problems") == len(jobs)
+def test_yosys_elaborates_every_kernel(stitched: RtlPackage, images: RtlPackage) -> None:
+    inside = set()
+    for package in (stitched, images):
+        files = [path.name for path in package.sources]
+        checks = [_slang(package.top_name, files), "hierarchy -check", "proc", "check -assert"]
+        log = _yosys({"top": checks}, package.sources[0].parent)
+        assert log.count("Found and reported 0 problems") == 1
+        inside |= {path.stem for path in package.sources}
+    assert len(stitched.data_files) > 4
+    assert not set(MODULES) - inside
 
 
 @pytest.mark.yosys
@@ -164,6 +207,16 @@ def test_memories_and_multipliers_are_inferred(tmp_path: Path) -> None:
         "fifo 500": ("phy_fifo", ["-GDepth=500", "-GWidth=16"], ecp5),
         "issue": ("phy_issue", ["-GBeats=20", "-GFolds=5", "-GWidth=60"], ecp5),
         "mul": ("phy_mul", ["-GABits=8", "-GBBits=8"], xc7),
+        "lines in blocks": ("phy_window", ["-GHeight=16", "-GWidth=16", "-GChannels=16"], ecp5),
+        "lines in LUTs": ("phy_window", ["-GHeight=4", "-GWidth=4"], ecp5),
+        "lines in blocks of AMD": (
+            "phy_window",
+            ["-GHeight=16", "-GWidth=16", "-GChannels=16", "-GSimd=4"],
+            xc7,
+        ),
+        "sums in LUTs": ("phy_pool", [], ecp5),
+        "sums in blocks of AMD": ("phy_pool", ["-GWidth=32", "-GChannels=16"], xc7),
+        "row": ("phy_upsample", ["-GWidth=16", "-GChannels=32"], ecp5),
     }
     jobs = {
         name: [_slang(top, files, *flags), synth.format(top), "tee -o stat.txt stat"]
@@ -178,6 +231,12 @@ def test_memories_and_multipliers_are_inferred(tmp_path: Path) -> None:
         "fifo 500": ({"DP16KD"}, {"TRELLIS_DPR16X4"}),
         "issue": ({"TRELLIS_DPR16X4"}, {"DP16KD"}),
         "mul": ({"DSP48E1"}, {"FDRE", "CARRY4"}),
+        "lines in blocks": ({"DP16KD"}, set()),
+        "lines in LUTs": ({"TRELLIS_DPR16X4"}, {"DP16KD"}),
+        "lines in blocks of AMD": ({"RAMB18E1"}, {"RAM64M"}),
+        "sums in LUTs": ({"TRELLIS_DPR16X4"}, {"DP16KD"}),
+        "sums in blocks of AMD": ({"RAMB18E1"}, {"RAM64M"}),
+        "row": ({"DP16KD"}, set()),
     }
     for name, (needed, forbidden) in expected.items():
         assert needed <= stats[name], name

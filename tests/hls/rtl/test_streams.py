@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FIFOs and spill register under cocotb: speed, room, limits, gaps and back-pressure."""
+"""Stream glue under cocotb: FIFOs and spill register; kernels that fork and join streams."""
 
 from __future__ import annotations
 
@@ -17,24 +17,30 @@ from hls.stitch import KERNELS
 pytestmark = pytest.mark.verilator
 
 HERE = Path(__file__).parent
-TESTS = 5
 
 RUN = """
 import json, sys
 from cocotb_tools.runner import get_results, get_runner
-sources, build = json.loads(sys.argv[1])
+sources, build, name = json.loads(sys.argv[1])
 runner = get_runner("verilator")
-runner.build(sources=sources, hdl_toplevel="streams_tb", build_dir=build,
+runner.build(sources=sources, hdl_toplevel=f"{name}_tb", build_dir=build,
              build_args=["-Wno-fatal"], defines={"PHY_FIFO_LIMIT": 1}, timescale=("1ns", "1ps"))
-results = runner.test(test_module="cocotb_streams", hdl_toplevel="streams_tb", build_dir=build)
+results = runner.test(test_module=f"cocotb_{name}", hdl_toplevel=f"{name}_tb", build_dir=build)
 print("results", *get_results(results))
 """
 
 
-def test_stream_glue(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "kernels", "tests"),
+    [
+        pytest.param("streams", ("spill", "fifo"), 5, id="fifos and spill register"),
+        pytest.param("joins", ("spill", "duplicate", "concat", "split", "add"), 2, id="joins"),
+    ],
+)
+def test_stream_glue(name: str, kernels: tuple[str, ...], tests: int, tmp_path: Path) -> None:
     pytest.importorskip("cocotb_tools.runner")
-    names = ("phy_pkg.sv", "phy_spill.sv", "phy_fifo.sv")
-    sources = [str(KERNELS / name) for name in names] + [str(HERE / "streams_tb.sv")]
+    paths = [KERNELS / f"phy_{kernel}.sv" for kernel in ("pkg", *kernels)]
+    sources = [str(path) for path in (*paths, HERE / f"{name}_tb.sv")]
     root = tools.verilator_root()
     env = {
         **os.environ,
@@ -47,11 +53,11 @@ def test_stream_glue(tmp_path: Path) -> None:
         f"PYTHON3={sys.executable} OPT_FAST=-O0 OPT_GLOBAL=-O0 OPT_SLOW=-O0",
     }
     run = subprocess.run(
-        [sys.executable, "-c", RUN, json.dumps([sources, str(tmp_path / "build")])],
+        [sys.executable, "-c", RUN, json.dumps([sources, str(tmp_path / "build"), name])],
         env=env,
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert f"results {TESTS} 0" in run.stdout, (run.stdout + run.stderr)[-6000:]
+    assert f"results {tests} 0" in run.stdout, (run.stdout + run.stderr)[-6000:]

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rtl_graphs import residual, small_network
 from sim_chains import Dense, chain
 
 import hls.sim.fifo_sizing as sizing
-from hls.cycles import AcceleratorCycles
+from hls.cycles import AcceleratorCycles, accelerator_cycles
+from hls.folding import Fold, apply_folding
 from hls.ir import Accelerator, Border, IntFormat, Layer, Stream
 from hls.sim.engine import simulate
-from hls.sim.fifo_sizing import random_codes, size_fifos
+from hls.sim.fifo_sizing import branches, random_codes, size_fifos
 from hls.sim.verilate import Variant, build
 from hls.stitch import write_rtl
 from models.errors import CheckError
@@ -109,3 +111,34 @@ def test_our_kernels_need_no_fifo(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert searched.depths == found.depths
     assert searched.ii_cycles == 48
     assert searched.simulations > 5
+
+
+def test_branches_lie_between_forks_and_joins() -> None:
+    inside = branches(small_network())
+    assert {"fork_sum", "fork_win_res", "act_res_sum", "fire_fc_one", "act_three_cat"} <= inside
+    assert not {"input", "output", "win_first_fc_first", "up_win_last"} & inside
+    assert branches(chain(12, [Dense(24, 4, 3), Dense(16, 2, 4)])) == set()
+
+
+def test_a_branch_that_holds_back_the_other_one(tmp_path: Path) -> None:
+    folds = {"fork": Fold(2), "win_c": Fold(2), "fc_c": Fold(2, 2), "act_c": Fold(2)}
+    accelerator = apply_folding(residual(), {**folds, "sum": Fold(2)})
+    ideal = accelerator_cycles(accelerator).ii_cycles
+    assert ideal == 6 * 6 * 18 * 2
+    wires = build(write_rtl(accelerator, tmp_path / "w"), accelerator, tmp_path / "w" / "sim")
+    codes = random_codes(accelerator, 12, 1)
+    with pytest.raises(CheckError, match="deadlock"):
+        simulate(wires, codes)
+    found = size_fifos(accelerator, tmp_path / "sizing")
+    assert found.wires_ii_cycles is None
+    assert found.ii_cycles == found.ideal_ii_cycles == ideal
+    depth = found.depths["fork_sum"]
+    assert {name for name, deep in found.depths.items() if deep} == {"fork_sum"}
+    # a row of pixels and two more, two beats each, have to wait for the first sum
+    assert 2 * (6 + 2) <= depth <= 3 * (6 + 2)
+    # one less, built in, is too few
+    short = accelerator.with_fifo_depths({"fork_sum": depth - 1})
+    binary = build(write_rtl(short, tmp_path / "s"), short, tmp_path / "s" / "sim")
+    result = simulate(binary, codes)
+    assert result.ii_cycles is not None
+    assert result.ii_cycles > ideal * 1.001

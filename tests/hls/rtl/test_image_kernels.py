@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The image kernels against the integer reference and the cycle model, free and disturbed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rtl_chains import frames, mvau
+from rtl_graphs import (
+    add,
+    channels,
+    duplicate,
+    dwc,
+    from_spec,
+    graph,
+    line,
+    pool,
+    upsample,
+    window,
+)
+
+from hls import reference
+from hls.cycles import accelerator_cycles
+from hls.ir import Accelerator, IntFormat
+from hls.sim.engine import Disturbance, Simulator
+from hls.sim.verilate import build
+from hls.stitch import write_rtl
+
+pytestmark = pytest.mark.verilator
+
+U2, U4, U8 = (IntFormat(b, signed=False) for b in (2, 4, 8))
+S3, S8 = IntFormat(3, signed=True), IntFormat(8, signed=True)
+
+KERNELS = {
+    "window 3x3, two folds": line(S8, (5, 6, 4), window((5, 6, 4), 2, S8)),
+    "window on rows as short as the slack": line(U4, (4, 4, 2), window((4, 4, 2), 2, U4)),
+    "window on 2x2 pixels": line(U4, (2, 2, 2), window((2, 2, 2), 1, U4)),
+    "window on one pixel": line(S3, (1, 1, 3), window((1, 1, 3), 1, S3)),
+    "window without padding": line(
+        U4, (5, 4, 2), window((5, 4, 2), 1, U4, kernel=(3, 2), pad=(0, 0, 0, 0))
+    ),
+    "window 1x3": line(U4, (3, 7, 2), window((3, 7, 2), 2, U4, kernel=(1, 3), pad=(0, 0, 1, 1))),
+    "window 5x5 in block RAM": line(
+        U4, (6, 7, 4), window((6, 7, 4), 1, U4, kernel=(5, 5), pad=(2, 2, 2, 2))
+    ),
+    "window larger than the image": line(
+        U4, (2, 3, 1), window((2, 3, 1), 1, U4, kernel=(4, 2), pad=(3, 1, 0, 1))
+    ),
+    "pool sum 2x2, signed": line(S8, (4, 6, 4), pool((4, 6, 4), (2, 2), 2, S8)),
+    "pool sum 2x1, pe=channels": line(U4, (4, 3, 4), pool((4, 3, 4), (2, 1), 4, U4)),
+    "pool max 1x3, signed": line(S8, (2, 6, 2), pool((2, 6, 2), (1, 3), 2, S8, maximum=1)),
+    "pool max 4x2, in block RAM": line(U4, (4, 8, 20), pool((4, 8, 20), (4, 2), 1, U4, maximum=1)),
+    "pool 1x1": line(U4, (2, 2, 2), pool((2, 2, 2), (1, 1), 1, U4)),
+    "upsample 2x2": line(U4, (3, 4, 4), upsample((3, 4, 4), (2, 2), 2, U4)),
+    "upsample one word": line(U4, (1, 1, 1), upsample((1, 1, 1), (2, 2), 1, U4)),
+    "upsample 3x1 in block RAM": line(S8, (2, 9, 8), upsample((2, 9, 8), (3, 1), 1, S8)),
+    "upsample 1x2": line(U4, (2, 2, 2), upsample((2, 2, 2), (1, 2), 2, U4)),
+    "1x1 convolution": line(
+        S8, (3, 4, 6), from_spec(mvau((4, 6), 2, 3, S8, S3), vectors=12), fifos={"input": 3}
+    ),
+    "split, and joined the other way round": graph(
+        U4,
+        (6, 10),
+        [
+            ("split", channels("split", 6, (4, 6), 2, U4), ["x"], ["a", "b"]),
+            ("join", channels("concat", 6, (6, 4), 2, U4), ["b", "a"], ["y"]),
+        ],
+        {"split_join": 16, "split_join_1": 16},
+    ),
+    "fork, narrow and wide, sum": graph(
+        S8,
+        (5, 8),
+        [
+            ("fork", duplicate(4, S8), ["x"], ["a", "b"]),
+            ("thin", dwc(S8, 4, 1), ["b"], ["c"]),
+            ("thick", dwc(S8, 1, 4), ["c"], ["d"]),
+            ("sum", add(5, 8, 4, S8), ["a", "d"], ["y"]),
+        ],
+        {"fork_sum": 16},
+    ),
+    "sum of unsigned": graph(
+        U8,
+        (4, 3),
+        [
+            ("fork", duplicate(1, U8), ["x"], ["a", "b"]),
+            ("sum", add(4, 3, 1, U8), ["a", "b"], ["y"]),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("acc", KERNELS.values(), ids=KERNELS.keys())
+def test_bits_and_cycles(acc: Accelerator, tmp_path: Path) -> None:
+    codes = frames(acc, 60)
+    expected = reference.run(acc, codes)
+    assert len(np.unique(expected)) > 1
+    model = accelerator_cycles(acc)
+    with Simulator(build(write_rtl(acc, tmp_path), acc, tmp_path / "sim", jobs=1)) as simulator:
+        free = simulator.run(codes, segment_frames=len(codes))
+        np.testing.assert_array_equal(free.outputs, expected)
+        assert free.ii_cycles == model.ii_cycles
+        assert free.latency_cycles == model.latency_cycles
+        for seed, gap, stall, run in ((1, 0.5, 0.0, 3), (2, 0.0, 0.6, 4), (3, 0.3, 0.3, 40)):
+            disturbance = Disturbance(seed, gap, stall, run)
+            held = simulator.run(codes, disturbance=disturbance, segment_frames=30)
+            np.testing.assert_array_equal(held.outputs, expected)
+
+
+def _break(source: Path, old: str, new: str) -> None:
+    text = source.read_text()
+    assert text.count(old) == 1
+    source.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "old", "new"),
+    [
+        pytest.param(
+            "window 3x3, two folds",
+            "phy_window.sv",
+            "held_d == CntW'(Depth)",
+            "held_d == CntW'(Depth + 6)",
+            id="a place is used too early",
+        ),
+        pytest.param(
+            "pool sum 2x2, signed",
+            "phy_pool.sv",
+            "again_q ? sum_q",
+            "again_q ? stored",
+            id="a sum is read while it is written",
+        ),
+        pytest.param(
+            "upsample 2x2",
+            "phy_upsample.sv",
+            "full_q   <= held_d == CntW'(Depth);",
+            "full_q   <= held_d == CntW'(Depth + 2);",
+            id="a row is overwritten",
+        ),
+    ],
+)
+def test_a_broken_kernel_is_seen(
+    name: str, source: str, old: str, new: str, tmp_path: Path
+) -> None:
+    acc = KERNELS[name] if source != "phy_pool.sv" else line(S8, (4, 4, 1), POOL_ONE_FOLD)
+    rtl = write_rtl(acc, tmp_path)
+    _break(tmp_path / "rtl" / source, old, new)
+    codes = frames(acc, 20)
+    with Simulator(build(rtl, acc, tmp_path / "sim", jobs=1), explain=False) as simulator:
+        outputs = simulator.run(codes).outputs
+    assert (outputs != reference.run(acc, codes)).any()
+
+
+POOL_ONE_FOLD = pool((4, 4, 1), (2, 2), 1, S8)
+"""Neighbouring beats belong to one tile: the sum is read while it is written."""
