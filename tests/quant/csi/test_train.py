@@ -32,7 +32,7 @@ OPTIONS = CsiTrainOptions(log_every=2, threads=1)
 
 def recipe(kind: str = "squ", name: str = "small", **changes: object) -> CsiRecipe:
     sections: dict[str, object] = {
-        "network": CsiNetworkConfig(kind=kind, ratio=64),
+        "network": CsiNetworkConfig(kind=kind, ratio=16),
         "data": CsiDataConfig(kind="small"),
         "train": CsiTrainConfig(steps=6, batch=8, warmup_steps=2, precision="float32"),
     }
@@ -49,7 +49,7 @@ def short(steps: int = 6, **changes: object) -> CsiTrainConfig:
 def trained(tmp_path_factory: pytest.TempPathFactory, small: CsiData) -> Path:
     """Folder of checkpoints with a short float training in "small"."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    train_csi(recipe(train=short(30, batch=32)), folder / "small", OPTIONS, data=small)
+    train_csi(recipe(train=short(50, batch=32)), folder / "small", OPTIONS, data=small)
     return folder
 
 
@@ -86,7 +86,7 @@ def test_interrupted_training_ends_with_the_same_bits(
 def test_training_learns_and_says_so(trained: Path, small: CsiData) -> None:
     job, network = load_csi_checkpoint(trained / "small")
     point = evaluate(network, small.test)
-    assert point.nmse_db < -1.0
+    assert point.nmse_db < -1.5
     assert 0.5 < point.rho <= 1.0
     assert evaluate(network, small.test).nmse_db == point.nmse_db
     seen: list[CsiProgress] = []
@@ -135,8 +135,8 @@ def test_metrics_beside_the_checkpoint(trained: Path, small: CsiData) -> None:
     network = load_csi_checkpoint(trained / "small")[1]
     assert result["nmse_db"] == count(small.test, _output(network, small.test)).nmse_db
     assert result["ci95"][0] < result["nmse_db"] < result["ci95"][1]
-    assert result["budget"]["samples"] == 960
-    assert result["cost"]["feedback_bits"] == 32 * 32
+    assert result["budget"]["samples"] == 1600
+    assert result["cost"]["feedback_bits"] == 128 * 32
     assert result["cost"]["weights"] == recipe().spec.weights
 
 
@@ -148,11 +148,11 @@ def _output(network: torch.nn.Module, x: np.ndarray) -> np.ndarray:
 
 def test_cost_of_a_quantized_network_and_of_csinet(small: CsiData) -> None:
     job = JOBS["quantized"]
-    network = CsiNet(64)
+    network = CsiNet(16)
     cost = csi_cost(recipe("csinet"), network)
-    assert cost.weights == 2 * 2048 * 32 + 36 + 2 * (144 + 1152 + 288) + 36
-    assert cost.encoder_macs == 36 * 1024 + 2048 * 32
-    assert job.feedback_bits == 32 * 4
+    assert cost.weights == 2 * 2048 * 128 + 36 + 2 * (144 + 1152 + 288) + 36
+    assert cost.encoder_macs == 36 * 1024 + 2048 * 128
+    assert job.feedback_bits == 128 * 4
 
 
 def test_checkpoint_round_trip_and_damage(trained: Path, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_checkpoint_round_trip_and_damage(trained: Path, tmp_path: Path) -> None
     with pytest.raises(CheckpointError, match="not a readable safetensors file"):
         load_csi_checkpoint(tmp_path)
     save_csi_checkpoint(tmp_path, job, network)
-    changed = job.model_copy(update={"network": CsiNetworkConfig(kind="conv", ratio=64)})
+    changed = job.model_copy(update={"network": CsiNetworkConfig(kind="conv", ratio=16)})
     (tmp_path / "recipe.json").write_text(changed.model_dump_json())
     with pytest.raises(CheckpointError, match="another recipe"):
         load_csi_checkpoint(tmp_path)
@@ -213,7 +213,7 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     job = recipe(quant=CsiQuantConfig(), train=short(2))
     path = tmp_path / "small.toml"
     path.write_text(
-        'name = "small"\n[network]\nkind = "squ"\nratio = 64\n[data]\nkind = "small"\n[quant]\n'
+        'name = "small"\n[network]\nkind = "squ"\nratio = 16\n[data]\nkind = "small"\n[quant]\n'
         '[train]\nsteps = 2\nbatch = 8\nwarmup_steps = 2\nprecision = "float32"\n'
     )
     assert main(["train", str(path), "--out", str(tmp_path / "out"), "--threads", "1"]) == 0
