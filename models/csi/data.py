@@ -120,7 +120,7 @@ def load_data(path: Path) -> CsiData:
         ConfigError: missing, truncated, or no file of this kind.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
             codes = {split: file[split] for split in SPLITS}
         step = 2.0 ** int(header["step_log2"])
@@ -180,7 +180,7 @@ def _read_mat(path: Path) -> npt.NDArray[Any]:
     from scipy.io import loadmat
 
     try:
-        content = loadmat(path)
+        content = loadmat(io.BytesIO(path.read_bytes()))
     except FileNotFoundError as error:
         there = ", ".join(sorted(p.name for p in path.parent.glob("*.mat"))) or "no .mat file"
         raise ConfigError(f"{path}: no such file; the folder has {there}") from error

@@ -27,14 +27,19 @@ class Pca:
 
     @classmethod
     def fit(cls, train: npt.ArrayLike, components: int = VALUES // min(RATIOS)) -> Pca:
-        """From samples [n, 2, 32, 32]; with fewer samples than components the rest is arbitrary."""
+        """From samples [n, 2, 32, 32]; with fewer samples than components the rest is zero."""
         if not 1 <= components <= VALUES:
             raise ConfigError(f"{components} components: must be 1 to {VALUES}")
         flat = check_csi(train, "training samples").reshape(-1, VALUES).astype(np.float64)
         mean = flat.mean(axis=0)
         flat -= mean
-        vectors = np.linalg.eigh(flat.T @ flat)[1]
-        return cls(mean.astype(np.float32), vectors[:, ::-1][:, :components].astype(np.float32))
+        if len(flat) < VALUES:
+            vectors = np.linalg.svd(flat, full_matrices=False)[2].T
+        else:
+            vectors = np.linalg.eigh(flat.T @ flat)[1][:, ::-1]
+        basis = np.zeros((VALUES, components), dtype=np.float32)
+        basis[:, : vectors.shape[1]] = vectors[:, :components]
+        return cls(mean.astype(np.float32), basis)
 
     def reconstruct(self, x: npt.ArrayLike, ratio: int) -> CsiArray:
         """What is left of x [n, 2, 32, 32] after 2048 / ratio values."""
