@@ -20,18 +20,16 @@ from hls.extract import connect
 from hls.folding import (
     Fold,
     apply_folding,
-    check_folding,
     choices,
     cycles,
-    folding_json,
     lanes,
     reachable_cycles,
-    read_folding,
     solve_cycles,
     solve_device,
     solve_latency,
     width_chain,
 )
+from hls.folding_file import check_folding, folding_json, read_folding
 from hls.ir import Accelerator, Border, IntFormat, Layer
 from hls.sparsity import divisors
 from models.errors import CompileError
