@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from fpga_builds.calibrate_images import image_points
 from fpga_builds.eda.synth import Synthesis, synthesize
 from hls.costs import Cost, kind_cost, stream_cost
 from hls.devices import Device, device
@@ -70,6 +71,7 @@ def layer_points() -> Iterator[tuple[str, Accelerator]]:
         yield _name("thresholds", counts), threshold_layer(counts)
     for depth, width in FIFOS:
         yield _name("fifo", (depth, width)), fifo_stream(depth, width)
+    yield from image_points(UNIT)
 
 
 def _name(kind: str, size: Sequence[int]) -> str:

@@ -22,6 +22,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from hls.borders import (
+    channels_first,
+    channels_last,
+    decide_outputs,
+    golden_frames,
+    to_codes,
+    to_values,
+)
 from hls.compile_options import CompileOptions, FoldingTarget
 from hls.devices import device
 from hls.ir import Accelerator, Border
@@ -33,7 +41,14 @@ if TYPE_CHECKING:
     from hls.folding import Fold
     from hls.passes.specialize import Folds
 
-__all__ = ["CompileOptions", "FoldingTarget", "compile_model"]
+__all__ = [
+    "CompileOptions",
+    "FoldingTarget",
+    "compile_model",
+    "decide_outputs",
+    "to_codes",
+    "to_values",
+]
 
 log = logging.getLogger(__name__)
 
@@ -157,13 +172,8 @@ class _Compilation:
         self, finn: ModelWrapper, borders: tuple[Border, Border]
     ) -> tuple[ModelWrapper, dict[str, Fold]]:
         """Kernels and folding: each depends on the other where weights are sparse."""
-        from hls.folding import (
-            check_folding,
-            given_folds,
-            legal_folds,
-            read_folding,
-            solve_cycles,
-        )
+        from hls.folding import given_folds, legal_folds, solve_cycles
+        from hls.folding_file import check_folding, read_folding
 
         target, part = self.options.folding, device(self.options.part)
         given = target.frame_cycles(self.options.clock_mhz, images=len(borders[0].shape) == 3)
@@ -324,7 +334,7 @@ class _Compilation:
 
     def _write(self, acc: Accelerator, folding: dict[str, Fold], folded: ModelWrapper) -> None:
         from hls.estimates import estimate
-        from hls.folding import folding_json
+        from hls.folding_file import folding_json
 
         acc.save(self.out_dir)
         (self.out_dir / "folding.json").write_text(folding_json(folding))
@@ -333,73 +343,3 @@ class _Compilation:
         self.report["options"] = self.options.model_dump(mode="json", exclude={"golden_inputs"})
         text = json.dumps(self.report, indent=1) + "\n"
         (self.out_dir / "compile_report.json").write_text(text)
-
-
-def golden_frames(entry: Border, frames: int, seed: int = 0) -> npt.NDArray[np.float32]:
-    """Frames that use the input's range: normal ones, uniform ones and the extremes."""
-    rng = np.random.default_rng(seed)
-    size = int(np.prod(entry.shape))
-    top = entry.scale[0] * max(abs(entry.fmt.min), entry.fmt.max)
-    normal = rng.normal(0.0, top / 4, (frames // 2, size))
-    uniform = rng.uniform(-top, top, (frames - frames // 2 - 2, size))
-    edges = np.stack([np.full(size, -top), np.full(size, top)])
-    return np.concatenate([normal, uniform, edges]).astype(np.float32)
-
-
-def channels_last(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Images [n, channels, height, width] to [n, height, width, channels]; vectors as they are."""
-    return np.moveaxis(x, 1, -1) if x.ndim == 4 else x
-
-
-def channels_first(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Images [n, height, width, channels] to [n, channels, height, width]; vectors as they are."""
-    return np.moveaxis(x, -1, 1) if x.ndim == 4 else x
-
-
-def to_codes(entry: Border, x: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """The ADC: clip(half_even(x / scale)), in float32 as QONNX does it.
-
-    Args:
-        entry: the input border.
-        x: vectors [n, elements], or images [n, channels, height, width] (flat, too).
-
-    Returns:
-        Codes in the shape of x; of images [n, height, width, channels].
-    """
-    scaled = np.clip(x / np.float32(entry.scale[0]), entry.lowest, entry.fmt.max)
-    codes: npt.NDArray[np.int64] = np.rint(scaled).astype(np.int64)
-    if len(entry.shape) == 3:
-        height, width, channels = entry.shape
-        return channels_last(codes.reshape(len(codes), channels, height, width))
-    return codes
-
-
-def to_values(output: Border, codes: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """What output codes [n, elements] mean: code * scale + offset, [n, *shape].
-
-    Of images [n, channels, height, width].
-    """
-    array = np.asarray(codes)
-    shaped = array.reshape(len(array), *output.shape).astype(np.float64)
-    return channels_first(shaped * np.array(output.scale) + np.array(output.offset))
-
-
-def decide_outputs(
-    result: npt.NDArray[np.float32], kind: str, output: Border
-) -> npt.NDArray[np.int64]:
-    """Float outputs -> bits, or the integers behind them: [n, elements].
-
-    Args:
-        result: vectors [n, out], or images [n, channels, height, width].
-        kind: see `hls.passes.decision`.
-        output: the output border; scale and offset of a channel belong to the last axis of codes.
-    """
-    flat = result.reshape(len(result), -1)
-    if kind == "hard_pairs":
-        return (flat[:, 0::2] >= flat[:, 1::2]).astype(np.int64)
-    if kind == "sign":
-        return (flat >= 0).astype(np.int64)
-    values = channels_last(result) if len(output.shape) == 3 else flat
-    codes = (values.astype(np.float64) - np.array(output.offset)) / np.array(output.scale)
-    integers: npt.NDArray[np.int64] = np.rint(codes).astype(np.int64).reshape(len(result), -1)
-    return integers

@@ -13,6 +13,7 @@ from hls.passes.graph import (
     RESHAPING,
     activation_nodes,
     constant,
+    dynamic_input,
     dynamic_inputs,
     from_constants,
     is_join,
@@ -85,6 +86,7 @@ class _Value(Enum):
 
     CODES = "quantized, maybe scaled"
     SUMS = "products of codes, scaled and shifted: a quantizer behind it sees integers"
+    CHANGED = "codes, shifted or clipped behind their quantizer"
     FLOAT = "anything else"
 
 
@@ -94,6 +96,14 @@ def _check_node(model: ModelWrapper, node: NodeProto, states: dict[str, _Value])
     state = states[names[0]]
     if node.op_type in QUANT_OPS:
         return _Value.CODES
+    if node.op_type in ("Add", "Sub", "Relu", "Clip") and not is_join(model, node):
+        if state in (_Value.CODES, _Value.CHANGED):
+            return _Value.CHANGED
+        return _Value.FLOAT if node.op_type in ("Relu", "Clip") else state
+    if is_join(model, node) or node.op_type in ("MatMul", "ReduceSum", "ReduceMax", "Resize"):
+        for name in names:
+            if states[name] is _Value.CHANGED:
+                raise _changed(model, node, name)
     if is_join(model, node):
         _check_join(node, names, states)
         return _Value.CODES
@@ -101,20 +111,29 @@ def _check_node(model: ModelWrapper, node: NodeProto, states: dict[str, _Value])
         _check_product(model, node, state is _Value.CODES)
         return _Value.SUMS
     sums = node.op_type == "ReduceSum" and state is _Value.SUMS
-    if node.op_type in ("ReduceSum", "ReduceMax", "Resize") and not (sums or state is _Value.CODES):
+    if node.op_type in ("ReduceSum", "ReduceMax", "Resize") and not (
+        sums or state is _Value.CODES
+    ):
         raise CompileError(
             f"tensor {_origin(model, names[0])!r}, the input of {label(node)}, is not quantized",
             hint="put a quantizer before it: pooling and upsampling work on integers (an average "
             "may stand right behind a convolution, before ReLU and quantizer)",
         )
-    if node.op_type in ("Add", "Sub", "Relu", "Clip") and state is _Value.CODES:
-        raise CompileError(
-            f"{label(node)} changes tensor {node.input[0]!r} after its quantizer and before "
-            "a MatMul",
-            hint="put the quantizer after it: the last operation before a MatMul or a convolution "
-            "has to be a quantizer",
-        )
-    return _Value.FLOAT if node.op_type in ("Relu", "Clip") else state
+    return state
+
+
+def _changed(model: ModelWrapper, user: NodeProto, name: str) -> CompileError:
+    """The error for codes that were changed before ``user`` takes them."""
+    node = model.find_producer(_origin(model, name))
+    while node is not None and node.op_type in ("Mul", "Div"):
+        node = model.find_producer(dynamic_input(model, node)[1])
+    assert node is not None
+    return CompileError(
+        f"{label(node)} changes tensor {node.input[0]!r} after its quantizer and before "
+        f"{label(user)}",
+        hint="put the quantizer after it: the last operation before a MatMul, a convolution, a "
+        "pool or a join has to be a quantizer",
+    )
 
 
 def _check_join(node: NodeProto, names: list[str], states: dict[str, _Value]) -> None:

@@ -8,6 +8,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
 from hls.passes.graph import label
+from hls.passes.scale_past_pool import pool_of
 from hls.passes.scales import move_behind, need_scalar, single_factor
 from models.errors import CompileError
 
@@ -15,14 +16,14 @@ from models.errors import CompileError
 class ScalePastReshaping(Transformation):
     """f(x * s) -> f(x) * s for windows (their padding is 0) and upsampling.
 
-    Before: `ScalePastPool`, whose windows are left alone. Called again until no factor stands
-    before such a node.
+    The windows of pools are left to `ScalePastPool`. Called again until no factor stands before
+    such a node.
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Move one factor."""
         for node in model.graph.node:
-            if node.op_type not in ("Im2Col", "Resize"):
+            if node.op_type not in ("Im2Col", "Resize") or pool_of(model, node) is not None:
                 continue
             factor = single_factor(model, node.input[0])
             if factor is not None:

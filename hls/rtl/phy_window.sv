@@ -94,16 +94,16 @@ module phy_window #(
   logic [AddrW-1:0]        top_q;    // line of first_q
   logic [AddrW-1:0]        line_q;   // line of row_q
   logic                    step_last;
-  logic                    ky_last;
   logic                    ox_last;
   logic                    oy_last;
+  logic                    last_q;   // the word is the last one of the position
+  logic                    last_d;
   logic                    issue;
-  logic                    leave;    // the last word of a position
+  logic                    leave;    // the last word of a position is issued
   assign step_last = step_q == StepW'(KernelW * Folds - 1);
-  assign ky_last   = ky_q == KyW'(KernelH - 1);
   assign ox_last   = ox_q == OxW'(OutW - 1);
   assign oy_last   = oy_q == OyW'(OutH - 1);
-  assign leave     = issue && step_last && ky_last;
+  assign leave     = issue && last_q;
 
   function automatic logic [AddrW-1:0] next_line(input logic [AddrW-1:0] line);
     return (line == AddrW'(Depth - LineW)) ? '0 : line + AddrW'(LineW);
@@ -131,8 +131,17 @@ module phy_window #(
     end
   end
 
+  if (KernelH * KernelW * Folds == 1) begin : gen_one_word
+    assign last_d = 1'b1;
+  end else if (KernelW * Folds == 1) begin : gen_one_step
+    assign last_d = !last_q && ky_q == KyW'(KernelH - 2);
+  end else begin : gen_steps
+    assign last_d = ky_q == KyW'(KernelH - 1) && step_q == StepW'(KernelW * Folds - 2);
+  end
+
   always_ff @(posedge ap_clk) begin
     if (!ap_rst_n) begin
+      last_q  <= KernelH * KernelW * Folds == 1;
       ox_q    <= '0;
       oy_q    <= '0;
       ky_q    <= '0;
@@ -144,6 +153,7 @@ module phy_window #(
       top_q   <= AddrW'((Rows - PadTop % Rows) % Rows * LineW);
       line_q  <= AddrW'((Rows - PadTop % Rows) % Rows * LineW);
     end else if (leave) begin
+      last_q  <= last_d;
       ox_q    <= ox_last ? '0 : ox_q + 1'b1;
       if (ox_last) oy_q <= oy_last ? '0 : oy_q + 1'b1;
       ky_q    <= '0;
@@ -155,6 +165,7 @@ module phy_window #(
       top_q   <= top_d;
       line_q  <= top_d;
     end else if (issue) begin
+      last_q <= last_d;
       step_q <= step_last ? '0 : step_q + 1'b1;
       col_q  <= step_last ? start_q : col_q + 1'b1;
       if (step_last) begin
@@ -165,47 +176,43 @@ module phy_window #(
     end
   end
 
-  // Words: held_q in the buffer, ahead_q beyond those that the position needs (negative: missing).
+  // Words: space_q + 1 places are free, ahead_q words are there beyond those that the position needs
+  // (negative: missing).
   logic [AddrW-1:0]       wr_q;
-  logic [CntW-1:0]        held_q;
+  logic signed [CntW-1:0] space_q;
   logic signed [CntW-1:0] ahead_q;
-  logic [CntW-1:0]        freed;
-  logic [CntW-1:0]        needed;
-  logic                   full_q;
+  logic signed [CntW-1:0] freed;   // when the position is left
+  logic signed [CntW-1:0] needed;  // by the next one, beyond what this one needs
   logic                   take;
-  logic                   fresh;      // the position brings a new row
+  logic                   fresh;   // the position brings a new row
   logic                   fresh_next;
   assign fresh         = oy_q == '0 || first_q <= RowW'($signed(Height - KernelH));
   assign fresh_next    = first_q < RowW'($signed(Height - KernelH));
-  assign s_axis_tready = !full_q;
+  assign s_axis_tready = !space_q[CntW-1];
   assign take          = s_axis_tvalid && s_axis_tready;
   always_comb begin
     freed  = '0;
     needed = '0;
-    if (leave && ox_last && oy_last) begin
+    if (ox_last && oy_last) begin
       freed  = CntW'(FreeLast);
       needed = CntW'(NeedFirst);
-    end else if (leave && ox_last) begin
+    end else if (ox_last) begin
       if (!first_q[RowW-1]) freed = CntW'(FreeRow);
       if (fresh_next) needed = CntW'(NeedRow);
-    end else if (leave) begin
+    end else begin
       if (!first_q[RowW-1] && !start_q[ColW-1]) freed = CntW'(Folds);
       if (fresh && start_q < ColW'($signed((Width - KernelW) * Folds))) needed = CntW'(Folds);
     end
   end
-  logic [CntW-1:0] held_d;
-  assign held_d = held_q + CntW'(take) - freed;
   always_ff @(posedge ap_clk) begin
     if (!ap_rst_n) begin
       wr_q    <= '0;
-      held_q  <= '0;
-      full_q  <= 1'b0;
+      space_q <= CntW'(Depth - 1);
       ahead_q <= -CntW'(NeedFirst);
     end else begin
       if (take) wr_q <= (wr_q == AddrW'(Depth - 1)) ? '0 : wr_q + 1'b1;
-      held_q  <= held_d;
-      full_q  <= held_d == CntW'(Depth);
-      ahead_q <= ahead_q + $signed(CntW'(take)) - $signed(needed);
+      space_q <= space_q + (leave ? freed : '0) - $signed(CntW'(take));
+      ahead_q <= ahead_q - (leave ? needed : '0) + $signed(CntW'(take));
     end
   end
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from hls.cycles import accelerator_cycles
 from hls.ir import IMAGE_KINDS, Accelerator, IntArray, Stream
-from hls.sim.engine import Simulator, flat_codes
+from hls.sim.engine import MIN_WATCHDOG_CYCLES, Simulator, flat_codes
 from hls.sim.streams import fifo_scope, ordered_streams
 from hls.sim.verilate import RtlFiles, Variant, build
 from models.errors import CheckError
@@ -35,7 +35,8 @@ TOLERANCE = 1e-3
 """Relative difference of two II that counts as none: means over a few dozen frames."""
 
 SHALLOW = 4
-"""Depths up to which the FIFOs of branches are first tried as wires all together."""
+"""FIFOs of branches up to this depth, or an eighth of the deepest, are first tried as wires all
+together."""
 
 WriteRtlFn = Callable[[Accelerator, Path], RtlFiles]
 
@@ -102,6 +103,10 @@ class _Search:
         """Frames that a simulation takes: those that fill the accelerator, and some more."""
         return 3 * len(self.accelerator.layers) + 16
 
+    def _patience(self) -> int | None:
+        """Cycles without a beat at the borders after which it stands still; None: the usual."""
+        return None
+
     def run(self) -> FifoSizing:
         """The whole search."""
         wires = dict.fromkeys(self.deep, 0)
@@ -124,7 +129,7 @@ class _Search:
         rtl = self.write_rtl(accelerator, self.build_dir / "limit")
         folder = self.build_dir / "limit" / "sim"
         binary = build(rtl, accelerator, folder, variant=Variant.LIMIT)
-        with Simulator(binary, explain=False) as simulator:
+        with Simulator(binary, explain=False, watchdog_cycles=self._patience()) as simulator:
             ideal = self._limited_ii(simulator, self.deep)
             if ideal is None:
                 raise CheckError(
@@ -154,13 +159,17 @@ class _Search:
         while high < depths[name] and not keeps(high):
             low, high = high, 2 * high
         high = min(high, depths[name])
-        while high - low > 1:  # low does not keep the throughput, high does
+        while high - low > self._slack(high):  # low does not keep the throughput, high does
             middle = (low + high) // 2
             low, high = (low, middle) if keeps(middle) else (middle, high)
         return high
 
     def _first_try(self, depth: int) -> int:
         """The depth to try first: small, then twice that and so on."""
+        return 1
+
+    def _slack(self, depth: int) -> int:
+        """By how much a depth found may exceed the smallest one, and 1 for none."""
         return 1
 
     def _keeps(self, simulator: Simulator, depths: Mapping[str, int], ideal: float) -> bool:
@@ -176,7 +185,7 @@ class _Search:
         name = "wires" if not any(depths.values()) else "sized"
         rtl = self.write_rtl(accelerator, self.build_dir / name)
         binary = build(rtl, accelerator, self.build_dir / name / "sim")
-        with Simulator(binary, explain=False) as simulator:
+        with Simulator(binary, explain=False, watchdog_cycles=self._patience()) as simulator:
             return self._ii(simulator, ())
 
     def _ii(self, simulator: Simulator, pokes: tuple[tuple[str, str, int], ...]) -> float | None:
@@ -195,7 +204,11 @@ class _GraphSearch(_Search):
 
     def _frames(self) -> int:
         model = accelerator_cycles(self.accelerator)
-        return 2 * ceil(model.latency_cycles / model.ii_cycles) + 8
+        return 2 * ceil(model.latency_cycles / model.ii_cycles) + 4
+
+    def _patience(self) -> int:
+        model = accelerator_cycles(self.accelerator)
+        return max(MIN_WATCHDOG_CYCLES, model.latency_cycles + model.ii_cycles)
 
     def _lowered(self, simulator: Simulator, ideal: float) -> dict[str, int]:
         depths = self._held(simulator, ideal)
@@ -205,7 +218,9 @@ class _GraphSearch(_Search):
         inside = branches(self.accelerator)
         by_size = sorted(self.inner, key=lambda s: -depths[s.name] * s.payload_bits)
         outside = [s.name for s in by_size if s.name not in inside]
-        shallow = [s.name for s in by_size if s.name in inside and depths[s.name] <= SHALLOW]
+        most = max(depths.values(), default=0)
+        limit = max(SHALLOW, most // 8)
+        shallow = [s.name for s in by_size if s.name in inside and depths[s.name] <= limit]
         for names in (outside, shallow):
             wires = {**depths, **dict.fromkeys(names, 0)}
             if self._keeps(simulator, wires, ideal):
@@ -220,6 +235,9 @@ class _GraphSearch(_Search):
         """Half of it: what a FIFO held in the even schedule is seldom far from what it needs."""
         return max(1, depth // 2)
 
+    def _slack(self, depth: int) -> int:
+        return max(1, depth // 32)
+
     def _held(self, simulator: Simulator, ideal: float) -> dict[str, int]:
         """Depths that let the deep accelerator's schedule pass, frames offered every ``ideal``."""
         self.simulations += 1
@@ -230,6 +248,7 @@ class _GraphSearch(_Search):
             pace_cycles=ceil(ideal),
         )
         most = {name: result.streams[name].high_water for name in self.deep}
+        log.info("most beats in each stream: %s", most)
         # A full FIFO takes no beat in the cycle in which it gives one: one place more.
         return {name: min(held + 1, self.deep[name]) for name, held in most.items()}
 

@@ -148,7 +148,7 @@ def residual(path: Path, seed: int = 4) -> Path:
     y = b.relu(b.conv(x, (4, 6)), 0.5)
     y = b.quant(b.conv(y, (6, 4)), 0.25, 4, signed=True)
     total = b.op("Add", [x, y])
-    z = b.quant(total, 0.5, 4, signed=True)
+    z = b.quant(b.op("Relu", [total]), 0.5, 4, signed=True)
     one = b.quant(b.conv(z, (4, 4), (1, 1)), 0.5, 4, signed=True)
     two = b.quant(b.conv(z, (4, 4)), 0.5, 4, signed=True)
     inner = b.quant(b.op("Add", [one, z]), 0.5, 4, signed=True)

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rtl_chains import Spec, chain, dwc, frames, mvau, requant, sparse, thresholding
+from rtl_graphs import add, channels, duplicate, from_spec
 
 from hls import reference
 from hls.cycles import (
@@ -17,11 +21,15 @@ from hls.cycles import (
     fifo_latency,
     layer_cycles,
     output_cycles,
+    port_cycles,
     rom_regs,
     rom_rows,
     tree_levels,
+    window_rows,
 )
+from hls.image_cycles import window_needs
 from hls.ir import Accelerator, IntFormat
+from hls.ports import window_size
 from hls.sim import tools
 from hls.sim.engine import Simulator
 from hls.sim.verilate import build
@@ -45,6 +53,10 @@ def test_widths_are_those_of_the_package(tmp_path: Path) -> None:
     checks += [f"phy_pkg::rom_rows({n}, {w}) != {rom_rows(n, w)}" for n, w in shapes]
     checks += [f"phy_pkg::idx_bits({n}) != {max(1, (n - 1).bit_length())}" for n in sizes]
     checks += [f"phy_pkg::byte_bits({n}) != {-(-n // 8) * 8}" for n in sizes]
+    checks += [
+        f"phy_pkg::window_rows({', '.join(map(str, shape))}) != {window_rows(_window(shape))}"
+        for shape in WINDOWS
+    ]
     checks.append(
         f"phy_pkg::search_cycles(75, 4) != {4 + sum(rom_regs(75 << s) for s in range(4))}"
     )
@@ -52,6 +64,49 @@ def test_widths_are_those_of_the_package(tmp_path: Path) -> None:
     assert _elaborate(tmp_path, ["phy_pkg::tree_levels(5) != 1"]) == [
         "phy_pkg::tree_levels(5) != 1"
     ]
+
+
+KEYS = ("height", "width", "kernel_h", "kernel_w", "pad_top", "pad_bottom", "pad_left", "pad_right")
+WINDOWS = (
+    *((8, 8, 3, 3, 1, 1, 1, 1), (4, 4, 3, 3, 1, 1, 1, 1), (3, 3, 3, 3, 1, 1, 1, 1)),
+    *((1, 1, 3, 3, 1, 1, 1, 1), (9, 5, 3, 3, 0, 0, 0, 0), (6, 7, 5, 5, 2, 2, 2, 2)),
+    *((2, 3, 4, 2, 3, 1, 0, 1), (3, 7, 1, 3, 0, 0, 1, 1), (3, 3, 1, 1, 0, 0, 0, 0)),
+)
+
+
+def _window(shape: Sequence[int]) -> dict[str, int]:
+    return dict(zip(KEYS, shape, strict=True))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    data=st.data(),
+)
+def test_a_line_buffer_holds_what_two_positions_need(
+    size: tuple[int, int], kernel: tuple[int, int], data: st.DataObject
+) -> None:
+    pads = [data.draw(st.integers(0, kernel[side // 2] - 1)) for side in range(4)]
+    p = _window((*size, *kernel, *pads))
+    out_h, out_w = window_size(p)
+    if out_h < 1 or out_w < 1:
+        return
+    pixels = size[0] * size[1]
+    needs = [*window_needs(p), pixels + window_needs(p)[0]]
+    most = max(needs[n + 1] - _oldest(p, *divmod(n, out_w)) for n in range(out_h * out_w))
+    assert most <= window_rows(p) * size[1]
+    if kernel[0] <= size[0]:
+        assert window_rows(p) * size[1] < most + 2 * size[1]
+
+
+def _oldest(p: Mapping[str, int], row: int, column: int) -> int:
+    """The oldest pixel that this position of the kernel or a later one needs."""
+    out_h, out_w = window_size(p)
+    later = [(row, x) for x in range(column, out_w)] + [
+        (y, x) for y in range(row + 1, out_h) for x in range(out_w)
+    ]
+    return min(max(y - p["pad_top"], 0) * p["width"] + max(x - p["pad_left"], 0) for y, x in later)
 
 
 def _elaborate(folder: Path, conditions: list[str]) -> list[str]:
@@ -93,6 +148,35 @@ def test_a_dwc_needs_the_frame() -> None:
     assert layer_cycles(layer, beats_in=3).ii == 6
     with pytest.raises(CompileError, match="l0: a dwc has no frame of its own: pass beats_in"):
         layer_cycles(layer)
+
+
+def test_vectors_multiply_the_frame() -> None:
+    spec = mvau((6, 8), 2, 4, U4, S4)
+    one, many = from_spec(spec), from_spec(spec, vectors=5)
+    assert layer_cycles(many).ii == 5 * layer_cycles(one).ii == 5 * 2 * 3
+    beats = output_cycles(many, np.arange(10))
+    assert len(beats) == 5 * 3
+    # the second vector's first fold ends 6 steps after the first vector's
+    assert beats[3] - beats[0] == 6
+    late = np.array([0, 1, *range(60, 68)])
+    assert output_cycles(many, late)[3] == 61 + layer_cycles(one).pipeline_latency
+    for kind in (thresholding(6, 2, S8, 5, U4), requant(6, 2, S8, (4, 9, 3), U4)):
+        assert layer_cycles(from_spec(kind, vectors=7)).ii == 21
+
+
+def test_a_duplicate_needs_the_frame() -> None:
+    assert layer_cycles(duplicate(2, U4), beats_in=9).ii == 9
+    with pytest.raises(CompileError, match="duplicate: a duplicate has no frame of its own"):
+        layer_cycles(duplicate(2, U4))
+
+
+def test_a_join_waits_for_the_later_beat() -> None:
+    total = add(2, 2, 1, U4)
+    (offered,) = port_cycles(total, [np.array([0, 1, 2, 3]), np.array([5, 6, 20, 21])])
+    np.testing.assert_array_equal(offered, [6, 7, 21, 22])
+    cat = channels("concat", 2, (1, 1), 1, U4)
+    (offered,) = port_cycles(cat, [np.array([0, 9]), np.array([4, 5])])
+    np.testing.assert_array_equal(offered, [1, 5, 10, 11])
 
 
 def test_late_beats_delay_only_what_needs_them() -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rtl_chains import frames
+from rtl_graphs import U4, channels, duplicate, small_network, upsample, window
 
 from hls import reference
 from hls.costs import accelerator_cost
@@ -20,18 +22,16 @@ from hls.extract import connect
 from hls.folding import (
     Fold,
     apply_folding,
-    check_folding,
     choices,
     cycles,
-    folding_json,
     lanes,
     reachable_cycles,
-    read_folding,
     solve_cycles,
     solve_device,
     solve_latency,
     width_chain,
 )
+from hls.folding_file import check_folding, folding_json, read_folding
 from hls.ir import Accelerator, Border, IntFormat, Layer
 from hls.sparsity import divisors
 from models.errors import CompileError
@@ -199,6 +199,71 @@ def test_sparse_layer_folds_in_whole_blocks() -> None:
     assert {f.simd for f in choices(layer)} == {4, 12}
     assert lanes(layer, Fold(2, 12)) == 6
     assert cycles(layer, Fold(2, 4)) == 6
+
+
+@pytest.mark.parametrize("target", [324, 700, 1500, 5000])
+def test_a_graph_meets_the_target_and_computes_the_same(target: int) -> None:
+    acc = small_network()
+    folded = apply_folding(acc, solve_cycles(acc, target, PART))
+    assert accelerator_cycles(folded).ii_cycles <= target
+    codes = frames(acc, 4)
+    np.testing.assert_array_equal(reference.run(folded, codes), reference.run(acc, codes))
+    for layer in folded.layers:
+        if layer.kind == "mvau":
+            legal = [lanes(layer, f) for f in choices(layer) if cycles(layer, f) <= target]
+            assert layer.params["pe"] * layer.params["simd"] <= 2 * min(legal)
+        if layer.kind == "window":
+            (user,) = [la for la in folded.layers if layer.outputs[0] in la.inputs]
+            assert user.kind in ("mvau", "dwc")
+
+
+def test_a_window_follows_its_matrix_layer() -> None:
+    acc = small_network()
+    folded = apply_folding(acc, solve_cycles(acc, 1500, PART))
+    width = {la.name: la.params["simd"] for la in folded.layers if "simd" in la.params}
+    pairs = [("win_first", "fc_first"), ("win_res", "fc_res"), ("win_last", "fc_last")]
+    assert sum(width[w] == width[f] for w, f in pairs) >= 2
+
+
+def test_folding_again_replaces_converters() -> None:
+    acc = small_network()
+    once = apply_folding(acc, solve_cycles(acc, 700, PART))
+    slow = solve_cycles(once, 1500, PART)
+    assert apply_folding(once, slow) == apply_folding(acc, slow)
+    assert any(la.kind == "dwc" for la in once.layers)
+
+
+def test_a_graph_that_cannot_be_fast_enough() -> None:
+    acc = small_network()
+    fastest = reachable_cycles(acc)[0]
+    assert fastest == 6 * 6 * 9
+    assert accelerator_cycles(apply_folding(acc, solve_cycles(acc, fastest, PART))).ii_cycles == 324
+    with pytest.raises(CompileError, match=r"win_first: no folding takes 323 cycles.*takes 324"):
+        solve_cycles(acc, fastest - 1, PART)
+
+
+def test_latency_of_a_graph_is_met() -> None:
+    acc = small_network()
+
+    def latency(candidate: Accelerator) -> int:
+        return accelerator_cycles(candidate).latency_cycles
+
+    target = solve_latency(acc, 1600, PART, latency)
+    assert 700 < latency(apply_folding(acc, solve_cycles(acc, target, PART))) <= 1600
+    with pytest.raises(CompileError, match="no folding has a latency of 300 cycles"):
+        solve_latency(acc, 300, PART, latency)
+
+
+def test_foldings_of_image_layers() -> None:
+    image = window((4, 4, 6), 1, U4)
+    assert [f.pe for f in choices(image)] == [1, 2, 3, 6]
+    assert cycles(image, Fold(3)) == 16 * 9 * 2
+    grown = upsample((2, 2, 4), (2, 3), 1, U4)
+    assert cycles(grown, Fold(2)) == 4 * 6 * 2
+    parts = channels("concat", 5, (6, 4), 1, U4)
+    assert [f.pe for f in choices(parts)] == [1, 2]
+    assert cycles(parts, Fold(2)) == 5 * 5
+    assert choices(duplicate(3, U4)) == [Fold(3)]
 
 
 @given(n=st.integers(1, 400))

@@ -13,7 +13,7 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
 
 from hls import qonnx_exec
-from hls.compiler import channels_last
+from hls.borders import channels_last
 from hls.finn_env import setup_finn
 from hls.passes.decision import decide
 from hls.passes.streamline import integer_activations_step, integer_weights_step

@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rtl_chains import chain, dwc, mvau, thresholding
+from rtl_chains import chain, dwc, mvau, requant, sparse, thresholding
+from rtl_graphs import add, duplicate, graph, line, pool, residual, window
 
-from hls.ir import Accelerator, IntFormat
+from hls.ir import Accelerator, IntFormat, Layer
 from hls.stitch import render_top, stream_wires, top_name, write_rtl
 from models.errors import CompileError, StorageError
 
 U4, S4, S8 = IntFormat(4, signed=False), IntFormat(4, signed=True), IntFormat(8, signed=True)
+U2, S2 = IntFormat(2, signed=False), IntFormat(2, signed=True)
 
 
 @pytest.fixture
@@ -132,3 +134,64 @@ def test_names_that_become_equal(acc: Accelerator, tmp_path: Path) -> None:
     )
     with pytest.raises(CompileError, match="'s:1' and 's_1' would both be called s_1"):
         write_rtl(replace(acc, streams=streams), tmp_path)
+
+
+def test_the_text_of_a_chain_is_as_it_was() -> None:
+    """Kept from the stitcher that knew chains only; the first line has version and hash."""
+    first, second = mvau((8, 12), 4, 3, S8, S4), sparse((8, 8), 2, 4, (4, 1), U4, S2)
+    layers = [
+        first,
+        requant(8, 4, first.fmt, (6, 13, 9), U4),
+        dwc(U4, 4, 2),
+        dwc(U4, 2, 4),
+        second,
+        thresholding(8, 2, second.fmt, 3, U2),
+    ]
+    text = render_top(chain(S8, 3, 12, layers, {"s1": 2, "s6": 100}))
+    assert text.partition("\n")[2] == (Path(__file__).parent / "data" / "chain_top.sv").read_text()
+
+
+def test_forks_and_joins_have_numbered_ports() -> None:
+    text = render_top(residual())
+    fork, join = (text.split(f") {unit} (")[1].split(");")[0] for unit in ("u_fork", "u_sum"))
+    for port, wires in (("s", "s_input"), ("m0", "s_fork_win_c"), ("m1", "s_fork_sum")):
+        assert f".{port}_axis_tdata({wires}_tdata)" in fork
+    for port, wires in (("s0", "s_act_c_sum"), ("s1", "s_fork_sum"), ("m", "s_output")):
+        assert f".{port}_axis_tready({wires}_tready)" in join
+
+
+@pytest.mark.parametrize(
+    ("layer", "changes", "message"),
+    [
+        (window((4, 4, 2), 1, U4), {"pad_left": 3}, "padding 1, 1, 3, 1 must be less than the k"),
+        (
+            window((4, 4, 2), 1, U4, pad=(0, 0, 0, 0)),
+            {"kernel_h": 5},
+            "the kernel 5 x 3 exceeds the padded image of 4 x 4",
+        ),
+        (pool((4, 4, 2), (2, 2), 1, U4), {"kernel_w": 3}, "kernel_w=3 must divide width=4"),
+        (pool((4, 4, 2), (2, 2), 1, U4), {"out_bits": 5}, "out_bits=5 does not hold 2 x 2 values"),
+        (pool((4, 4, 2), (2, 2), 1, U4), {"pe": 3}, r"pe=3 must divide channels=2; choices: \[1"),
+    ],
+)
+def test_images_that_do_not_fit(
+    layer: Layer, changes: dict[str, int], message: str, tmp_path: Path
+) -> None:
+    acc = line(U4, (4, 4, 2), layer)
+    with pytest.raises(CompileError, match=f"l0: {message}"):
+        write_rtl(_changed(acc, 0, **changes), tmp_path)
+
+
+def test_joins_that_do_not_fit(tmp_path: Path) -> None:
+    nodes = [
+        ("fork", duplicate(1, U4), ["x"], ["a", "b"]),
+        ("sum", add(4, 2, 1, U4), ["a", "b"], ["y"]),
+    ]
+    acc = graph(U4, (4, 2), nodes)
+    with pytest.raises(CompileError, match="fork: outputs=3: a duplicate has 2"):
+        write_rtl(_changed(acc, 0, outputs=3), tmp_path)
+    with pytest.raises(CompileError, match="sum: out_bits=4, out_signed=0 do not hold the sum"):
+        write_rtl(_changed(acc, 1, out_bits=4), tmp_path)
+    layers = (acc.layers[0], replace(acc.layers[1], inputs=acc.layers[1].inputs[:1]))
+    with pytest.raises(CompileError, match="sum: a add has 2 input streams, not 1"):
+        write_rtl(replace(acc, layers=layers), tmp_path)

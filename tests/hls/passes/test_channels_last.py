@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hls.compiler import channels_first, channels_last
+from hls.borders import channels_first, channels_last
 from hls.passes.channels_last import NHWC, ChannelsLast
 from hls.passes.check_model import check_quantized
 from hls.passes.tidy import tidy

@@ -11,7 +11,7 @@ import pytest
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
-from hls.compiler import channels_last
+from hls.borders import channels_last
 from hls.passes.decision import decide
 from hls.passes.graph import activation_nodes
 from hls.passes.integer_input import SplitInputQuantizer

@@ -12,7 +12,8 @@ import pytest
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hls import reference
-from hls.compiler import CompileOptions, channels_last, decide_outputs, to_codes
+from hls.borders import channels_last, decide_outputs, to_codes
+from hls.compiler import CompileOptions
 from hls.devices import device
 from hls.extract import extract
 from hls.finn_env import setup_finn

@@ -161,6 +161,11 @@ def transposed_convolution(b: Builder) -> str:
     return b.op("ConvTranspose", [first(b), codes])
 
 
+def relu_before_a_join(b: Builder) -> str:
+    x = first(b)
+    return last(b, b.op("Add", [x, b.op("Relu", [x])]))
+
+
 def shared_negative_factor(b: Builder) -> str:
     x = b.norm(b.conv(first(b), (2, 4)), 4, signs=True)
     one, two = b.quant(x, 0.5, 4, signed=True), b.quant(x, 0.5, 4, signed=True)
@@ -203,6 +208,7 @@ CASES: list[Case] = [
     (float_activation, "'relu_.* the input of MatMul node 'Conv_.*not quantized", "QuantReLU"),
     (scale_per_input_channel, "weight scale of shape .* one an output channel", "per-output"),
     (transposed_convolution, "ConvTranspose node .* transposed convolution", "nn.Upsample"),
+    (relu_before_a_join, "Relu node .* after its quantizer and before Add node", "or a join"),
     (shared_negative_factor, "negative factor .* is used elsewhere", "fork behind the quantizer"),
     (forked_input, "the input, goes to 2 nodes", "before it forks"),
 ]

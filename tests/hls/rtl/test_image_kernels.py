@@ -120,8 +120,8 @@ def _break(source: Path, old: str, new: str) -> None:
         pytest.param(
             "window 3x3, two folds",
             "phy_window.sv",
-            "held_d == CntW'(Depth)",
-            "held_d == CntW'(Depth + 6)",
+            "space_q <= CntW'(Depth - 1);",
+            "space_q <= CntW'(Depth + 5);",
             id="a place is used too early",
         ),
         pytest.param(
