@@ -12,8 +12,9 @@ from fpga_builds import csi
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
+from fpga_builds.progress import Reporter
 from fpga_builds.steps.export import require_equal_to_brevitas
-from fpga_builds.steps.train import SHIPPED, checkpoint_path, keep_checkpoint
+from fpga_builds.steps.train import keep_checkpoint
 from fpga_builds.stimulus import FloatArray
 from fpga_builds.storage import write_json
 from fpga_builds.versions import package_version
@@ -30,13 +31,12 @@ METRICS_FILE = "10-train/checkpoint/metrics.json"
 
 
 def take(context: StepContext) -> StepOutput:
-    """Take the checkpoint, after a check that it is whole and quantized."""
+    """Take the checkpoint, checked to be whole and quantized; train it where none is shipped."""
     from quant.csi.checkpoint import load_csi_checkpoint
-    from quant.csi.train import train_csi_here
 
-    source = checkpoint_path(context.config)
-    if not (source / "recipe.json").is_file() and source.parent == SHIPPED:
-        source = train_csi_here(source.name, context.cache / "train" / source.name)
+    source = csi_checkpoint(context.config)
+    if not (source / "recipe.json").is_file() and "/" not in str(context.config.network.checkpoint):
+        source = _train(context, source.name)
     recipe, _network = load_csi_checkpoint(source)
     if recipe.quant is None:
         raise ConfigError(
@@ -48,13 +48,75 @@ def take(context: StepContext) -> StepOutput:
     return StepOutput({"checkpoint": "checkpoint"}, _metrics(body), info)
 
 
+def _train(context: StepContext, name: str) -> Path:
+    from quant.csi.recipe import load_csi_recipe
+
+    folder = context.cache / "train" / name
+    train_csi_here(load_csi_recipe(name), folder, context.reporter, device="auto", data=None)
+    return folder
+
+
+def train_csi_here(
+    recipe: CsiRecipe,
+    folder: Path,
+    reporter: Reporter,
+    *,
+    device: str,
+    data: str | None,
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Train a recipe in ``folder``, going on where an earlier call was stopped, and measure it.
+
+    Args:
+        recipe: what to train, on which data.
+        folder: of the checkpoint.
+        reporter: is shown steps and NMSE.
+        device: auto, cpu or cuda.
+        data: folder of COST2100 files, for recipes that want such.
+        threads: of torch.
+
+    Returns:
+        What metrics.json of the checkpoint holds.
+    """
+    from quant.csi.evaluate import measure_csi
+    from quant.csi.train import CsiProgress, CsiTrainOptions, train_csi
+
+    place = None if data is None else Path(data)
+    options = CsiTrainOptions(device=device, threads=threads, cost2100=place)
+    every = max(1, recipe.train.steps // 20)
+    shown = 0
+    with reporter.bar(f"train {recipe.name}", recipe.train.steps) as advance:
+
+        def progress(now: CsiProgress) -> None:
+            nonlocal shown
+            advance(now.step, now.steps)
+            reporter.kept = f"training state of {recipe.name} in {folder}, at most a minute old"
+            if now.step - shown >= every or now.step == now.steps:
+                shown = now.step
+                val = "" if now.val_nmse_db is None else f", validation {now.val_nmse_db:.2f} dB"
+                reporter.line(f"  step {now.step} of {now.steps}: {now.train_nmse_db:.2f} dB{val}")
+
+        with storage_guard(folder):
+            train_csi(recipe, folder, options, progress)
+            body: dict[str, Any] = measure_csi(folder, cost2100=place)
+    return body
+
+
+def csi_checkpoint(config: BuildConfig) -> Path:
+    """Folder of the checkpoint that the build names: a shipped one, or a path."""
+    from quant.csi.checkpoint import csi_checkpoint_folder
+
+    name = str(config.network.checkpoint)
+    return Path(name) if "/" in name else csi_checkpoint_folder(name)
+
+
 def _metrics(body: dict[str, Any]) -> tuple[Metric, ...]:
     version = str(body.get("torch") or package_version("torch"))
     cost = body.get("cost", {})
     rows: list[tuple[str, str, Better]] = [
         ("weights", "1", "lower"),
         ("macs", "1", "lower"),
-        ("weight_bits", "bit", "lower"),
+        ("weight_memory_bits", "bit", "lower"),
         ("sparsity", "1", "higher"),
     ]
     return tuple(
@@ -67,14 +129,17 @@ def _metrics(body: dict[str, Any]) -> tuple[Metric, ...]:
 def export(context: StepContext) -> StepOutput:
     """Both halves as QONNX, and golden vectors of this one, equal to Brevitas'."""
     import torch
-    from quant.csi.checkpoint import load_csi_checkpoint
 
+    from models.csi.csinet import CsiNet
+    from quant.csi.checkpoint import load_csi_checkpoint
     from quant.csi.export import export_csi_qonnx
 
     config, folder = context.config, context.folder
     half = csi.csi_of(config).half
     recipe, network = load_csi_checkpoint(context.input("checkpoint"))
     with storage_guard(folder):
+        if isinstance(network, CsiNet):
+            raise ConfigError(f"{config.name}: CsiNet has no halves for hardware")
         export_csi_qonnx(recipe, network, half, folder / "model.onnx")
         export_csi_qonnx(recipe, network, csi.OTHER[half], folder / "other_model.onnx")
     samples = golden_samples(csi.load_samples(context.input("samples")))
@@ -106,15 +171,14 @@ def golden_samples(samples: FloatArray) -> FloatArray:
 
 def reference(context: StepContext) -> StepOutput:
     """NMSE and rho of the floating-point network on the samples of the simulation."""
-    import torch
-    from quant.csi.checkpoint import load_csi_checkpoint
-
     from models.csi.metrics import count
+    from quant.csi.checkpoint import load_csi_checkpoint
+    from quant.csi.evaluate import reconstruct
 
     samples = csi.load_samples(context.input("samples"))
     recipe, network = load_csi_checkpoint(reference_path(context.config))
-    with torch.no_grad(), context.reporter.bar("floating point"):
-        images = network(torch.from_numpy(samples)).numpy()
+    with context.reporter.bar("floating point"):
+        images = reconstruct(network, samples)
     point = count(samples, images)
     title = f"floating point ({recipe.name})"
     write_json(context.folder / "baselines.json", {"float": {"title": title, **point.to_json()}})
@@ -129,18 +193,14 @@ def reference(context: StepContext) -> StepOutput:
 
 def reference_path(config: BuildConfig) -> Path:
     """Folder of the floating-point checkpoint that the build names."""
-    return SHIPPED / str(config.network.reference)
+    from quant.csi.checkpoint import csi_checkpoint_folder
+
+    return csi_checkpoint_folder(str(config.network.reference))
 
 
 def _checkpoint_files(config: BuildConfig) -> tuple[Path, ...]:
-    path = checkpoint_path(config)
+    path = csi_checkpoint(config)
     return (path / "weights.safetensors", path / "recipe.json", path / "metrics.json")
-
-
-def _recipe(config: BuildConfig) -> CsiRecipe:
-    from quant.csi.recipe import load_csi_recipe
-
-    return load_csi_recipe(checkpoint_path(config).name)
 
 
 TRAIN_STEP = Step(
