@@ -25,12 +25,13 @@ def csi_section(config: BuildConfig, state: State) -> dict[str, Any] | None:
     if config.csi is None:
         return None
     record = state.records.get("simulate")
+    rtl = dict(record.info) if record is not None else None
     counted = read_json(state.file("baselines")) if state.has("baselines") else None
     return {
         "half": config.csi.half,
         "other": config.csi.other,
-        "data": config.csi.data,
-        "rtl": dict(record.info) if record is not None else None,
+        "data": rtl["data"] if rtl else config.csi.data,
+        "rtl": rtl,
         "references": counted or {},
     }
 

@@ -94,16 +94,17 @@ def csi_plot(title: str, truth: Any, images: Any, path: Path) -> Path:
     axes = figure.subplots(2, len(truth), squeeze=False, sharex=True, sharey=True)
     for row, name, values in ((0, "channel", truth), (1, "through the RTL", images)):
         for column, pair in enumerate(values):
-            top = float(np.hypot(*truth[column]).max())
+            top = np.hypot(*truth[column]).max()
+            level_db = 20 * np.log10(np.maximum(np.hypot(*pair) / top, 1e-6))
             shown = axes[row][column].imshow(
-                np.hypot(*pair) / top, vmin=0, vmax=1, cmap="viridis", aspect="auto"
+                level_db, vmin=-40, vmax=0, cmap="viridis", aspect="auto"
             )
             if row == 0:
                 axes[row][column].set_title(f"sample {column}")
             else:
                 axes[row][column].set_xlabel("angle")
         axes[row][0].set_ylabel(f"{name}\ndelay")
-    figure.colorbar(shown, ax=axes, label="magnitude, relative to the channel's peak")
+    figure.colorbar(shown, ax=axes, label="magnitude [dB of the channel's peak]")
     figure.suptitle(title)
     return _save(figure, path)
 
