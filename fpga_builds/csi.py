@@ -10,6 +10,7 @@ Frames of a CSI build are samples of the test split, in order; a chunk is a run 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from fpga_builds.config import BuildConfig, CsiConfig
 from fpga_builds.progress import Advance
 from fpga_builds.stimulus import Chunk, FloatArray, dequantize
 from hls.ir import Border, IntArray
+from models.csi.data import DAMAGED
 from models.errors import CheckError, ConfigError
 
 Frames = Callable[[Chunk], tuple[FloatArray, FloatArray]]
@@ -75,9 +77,9 @@ def load_codewords(path: Path) -> IntArray:
 
 def _load(path: Path, name: str) -> npt.NDArray[Any]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             array: npt.NDArray[Any] = file[name]
-    except (OSError, ValueError, KeyError) as error:
+    except DAMAGED as error:
         raise CheckError(
             f"{path}: not readable ({error})", hint="run `phyfold run` again"
         ) from error
