@@ -111,9 +111,7 @@ def _check_node(model: ModelWrapper, node: NodeProto, states: dict[str, _Value])
         _check_product(model, node, state is _Value.CODES)
         return _Value.SUMS
     sums = node.op_type == "ReduceSum" and state is _Value.SUMS
-    if node.op_type in ("ReduceSum", "ReduceMax", "Resize") and not (
-        sums or state is _Value.CODES
-    ):
+    if node.op_type in ("ReduceSum", "ReduceMax", "Resize") and not (sums or state is _Value.CODES):
         raise CompileError(
             f"tensor {_origin(model, names[0])!r}, the input of {label(node)}, is not quantized",
             hint="put a quantizer before it: pooling and upsampling work on integers (an average "
