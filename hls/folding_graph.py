@@ -22,6 +22,7 @@ from hls.folding import (
     cycles,
     fold_layer,
     lanes,
+    too_slow,
     width_chain,
     without_converters,
 )
@@ -86,12 +87,7 @@ class _Solver:
             return [Fold(d) for d in range(1, channels + 1) if channels % d == 0]
         legal = [f for f in choices(layer) if cycles(layer, f) <= self.target]
         if not legal:
-            fastest = min(cycles(layer, f) for f in choices(layer))
-            raise CompileError(
-                f"{layer.source}: no folding takes {self.target} cycles a frame; the fastest takes "
-                f"{fastest}",
-                hint="ask for fewer frames per second or a faster clock",
-            )
+            raise too_slow(layer, self.target)
         if layer.kind not in MATRIX:
             return legal
         fewest = min(lanes(layer, f) for f in legal)
