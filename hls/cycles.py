@@ -99,7 +99,7 @@ def fifo_spacing(depth: int) -> int:
 
 
 def window_rows(params: Mapping[str, int]) -> int:
-    """Rows of the line buffer of a window; see phy_pkg.sv."""
+    """Rows of the line buffer of a window; see phy_window_pkg.sv."""
     p = params
     h, w, kh, kw = p["height"], p["width"], p["kernel_h"], p["kernel_w"]
     done = max(w + p["pad_right"] - kw, 0)

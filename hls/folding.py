@@ -215,21 +215,20 @@ def is_graph(acc: Accelerator) -> bool:
     return any(la.kind in IMAGE_KINDS or vectors_of(la.params) > 1 for la in acc.layers)
 
 
-def folds_within(layer: Layer, target: int) -> list[Fold]:
-    """Foldings within a target [cycles per frame]; raises a `CompileError` if there is none."""
-    legal = [f for f in choices(layer) if cycles(layer, f) <= target]
-    if not legal:
-        raise CompileError(
-            f"{layer.source}: no folding takes {target} cycles a frame; the fastest takes "
-            f"{min(cycles(layer, f) for f in choices(layer))}",
-            hint="ask for fewer frames per second or a faster clock",
-        )
-    return legal
+def too_slow(layer: Layer, target: int) -> CompileError:
+    """The error for a layer that no folding makes fast enough."""
+    return CompileError(
+        f"{layer.source}: no folding takes {target} cycles a frame; the fastest takes "
+        f"{min(cycles(layer, f) for f in choices(layer))}",
+        hint="ask for fewer frames per second or a faster clock",
+    )
 
 
 def _smallest(layer: Layer, target: int) -> list[Fold]:
     """Foldings within the target; of a matrix layer those with the fewest multipliers."""
-    legal = folds_within(layer, target)
+    legal = [f for f in choices(layer) if cycles(layer, f) <= target]
+    if not legal:
+        raise too_slow(layer, target)
     if layer.kind not in MATRIX:
         return legal
     fewest = min(lanes(layer, f) for f in legal)

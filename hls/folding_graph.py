@@ -18,9 +18,11 @@ from hls.devices import Device
 from hls.folding import (
     MATRIX,
     Fold,
+    choices,
+    cycles,
     fold_layer,
-    folds_within,
     lanes,
+    too_slow,
     width_chain,
     without_converters,
 )
@@ -83,7 +85,9 @@ class _Solver:
         if layer.kind == "duplicate":  # right behind the input: one pixel's channels, or a part
             channels = acc.input.shape[-1]
             return [Fold(d) for d in range(1, channels + 1) if channels % d == 0]
-        legal = folds_within(layer, self.target)
+        legal = [f for f in choices(layer) if cycles(layer, f) <= self.target]
+        if not legal:
+            raise too_slow(layer, self.target)
         if layer.kind not in MATRIX:
             return legal
         fewest = min(lanes(layer, f) for f in legal)

@@ -29,13 +29,16 @@ class MoveScales(Transformation):
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Each step to its own fixed point, from the simplest on."""
         moved = False
+        model, _ = AnnotateIntegers().apply(model)
         steps = (ScalePastMatMul, ScalePastPool, ScalePastReshaping, ScalePastJoin)
         for step in (ScalePastFork(), *(make() for make in steps)):
-            changed = True
+            model, changed = step.apply(model)
+            if not changed:
+                continue
             while changed:
                 model, changed = step.apply(model)
-                moved = moved or changed
             model, _ = AnnotateIntegers().apply(model)
+            moved = True
         return model, moved
 
 

@@ -22,10 +22,10 @@ module phy_add #(
 ) (
   input  wire             ap_clk,
   input  wire             ap_rst_n,
-  input  wire  [InW-1:0] s0_axis_tdata,
+  input  wire  [InW-1:0]  s0_axis_tdata,
   input  wire             s0_axis_tvalid,
   output logic            s0_axis_tready,
-  input  wire  [InW-1:0] s1_axis_tdata,
+  input  wire  [InW-1:0]  s1_axis_tdata,
   input  wire             s1_axis_tvalid,
   output logic            s1_axis_tready,
   output logic [OutW-1:0] m_axis_tdata,

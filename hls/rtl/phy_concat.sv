@@ -17,48 +17,36 @@ module phy_concat #(
   parameter  int unsigned ElemBits  = 8,
   localparam int unsigned BeatW     = phy_pkg::byte_bits(Pe * ElemBits)
 ) (
-  input  wire             ap_clk,
-  input  wire             ap_rst_n,
+  input  wire              ap_clk,
+  input  wire              ap_rst_n,
   input  wire  [BeatW-1:0] s0_axis_tdata,
-  input  wire             s0_axis_tvalid,
-  output logic            s0_axis_tready,
+  input  wire              s0_axis_tvalid,
+  output logic             s0_axis_tready,
   input  wire  [BeatW-1:0] s1_axis_tdata,
-  input  wire             s1_axis_tvalid,
-  output logic            s1_axis_tready,
+  input  wire              s1_axis_tvalid,
+  output logic             s1_axis_tready,
   output logic [BeatW-1:0] m_axis_tdata,
-  output logic            m_axis_tvalid,
-  input  wire             m_axis_tready
+  output logic             m_axis_tvalid,
+  input  wire              m_axis_tready
 );
-  localparam int unsigned BeatsA = ChannelsA / Pe;
-  localparam int unsigned Beats  = BeatsA + ChannelsB / Pe;
-  localparam int unsigned CntW   = phy_pkg::idx_bits(Beats);
-
   if (Pixels < 1 || ChannelsA % Pe != 0 || ChannelsB % Pe != 0) begin : gen_bad_pe
     $error("phy_concat: Pe (%0d) must divide ChannelsA (%0d) and ChannelsB (%0d)",
            Pe, ChannelsA, ChannelsB);
   end
 
-  logic [CntW-1:0] beat_q;    // of the pixel
-  logic            from_b_q;  // it is one of b
-  logic            move;
-  always_ff @(posedge ap_clk) begin
-    if (!ap_rst_n) begin
-      beat_q   <= '0;
-      from_b_q <= 1'b0;
-    end else if (move) begin
-      beat_q <= (beat_q == CntW'(Beats - 1)) ? '0 : beat_q + 1'b1;
-      if (beat_q == CntW'(BeatsA - 1)) from_b_q <= 1'b1;
-      else if (beat_q == CntW'(Beats - 1)) from_b_q <= 1'b0;
-    end
-  end
+  logic from_b;  // it is the turn of b
+  logic move;
+  phy_turn #(.ChannelsA(ChannelsA), .ChannelsB(ChannelsB), .Pe(Pe)) u_turn (
+    .ap_clk(ap_clk), .ap_rst_n(ap_rst_n), .move_i(move), .from_b_o(from_b)
+  );
 
   logic [BeatW-1:0] data;
   logic             valid;
   logic             ready;
-  assign data           = from_b_q ? s1_axis_tdata : s0_axis_tdata;
-  assign valid          = from_b_q ? s1_axis_tvalid : s0_axis_tvalid;
-  assign s0_axis_tready = ready && !from_b_q;
-  assign s1_axis_tready = ready && from_b_q;
+  assign data           = from_b ? s1_axis_tdata : s0_axis_tdata;
+  assign valid          = from_b ? s1_axis_tvalid : s0_axis_tvalid;
+  assign s0_axis_tready = ready && !from_b;
+  assign s1_axis_tready = ready && from_b;
   assign move           = valid && ready;
   phy_spill #(.Width(BeatW)) u_out (
     .ap_clk(ap_clk), .ap_rst_n(ap_rst_n),

@@ -12,17 +12,17 @@ module phy_duplicate #(
   parameter  int unsigned ElemBits = 8,
   localparam int unsigned BeatW    = phy_pkg::byte_bits(Elems * ElemBits)
 ) (
-  input  wire             ap_clk,
-  input  wire             ap_rst_n,
+  input  wire              ap_clk,
+  input  wire              ap_rst_n,
   input  wire  [BeatW-1:0] s_axis_tdata,
-  input  wire             s_axis_tvalid,
-  output logic            s_axis_tready,
+  input  wire              s_axis_tvalid,
+  output logic             s_axis_tready,
   output logic [BeatW-1:0] m0_axis_tdata,
-  output logic            m0_axis_tvalid,
-  input  wire             m0_axis_tready,
+  output logic             m0_axis_tvalid,
+  input  wire              m0_axis_tready,
   output logic [BeatW-1:0] m1_axis_tdata,
-  output logic            m1_axis_tvalid,
-  input  wire             m1_axis_tready
+  output logic             m1_axis_tvalid,
+  input  wire              m1_axis_tready
 );
   logic [BeatW-1:0] data;
   logic             valid;

@@ -88,27 +88,6 @@ package phy_pkg;
     return min_of(best, depth);
   endfunction
 
-  // Rows of the line buffer of a window: the pixels from the oldest one that a position of the kernel
-  // needs to the newest one that the next position needs, within a row of positions, from one row to
-  // the next and from one frame to the next.
-  function automatic int unsigned window_rows(
-    input int unsigned h, input int unsigned w, input int unsigned kh, input int unsigned kw,
-    input int unsigned pt, input int unsigned pb, input int unsigned pl, input int unsigned pr
-  );
-    int unsigned done;   // pixels of a row that are not needed at its last position
-    int unsigned first;  // pixels of the newest row that are needed at its first position
-    int unsigned above;  // rows above that one, in the first row of positions
-    int unsigned most;
-    done  = (w + pr > kw) ? w + pr - kw : 0;
-    first = min_of(kw - pl, w);
-    above = min_of(kh - pt, h) - 1;
-    most  = (min_of(kh, h) - 1) * w + min_of(kw + 1, w);
-    most  = max_of(most, kh * w + first - done);
-    if (h + pb >= kh) most = max_of(most, (kh - pb + above) * w + first - done);
-    else most = max_of(most, (h + above) * w + first);
-    return ceil_div(most, w);
-  endfunction
-
   // Cycles of the first `stages` stages of a binary search over `folds` sets of thresholds.
   function automatic int unsigned search_cycles(input int unsigned folds, input int unsigned stages);
     int unsigned cycles;

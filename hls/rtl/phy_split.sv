@@ -17,40 +17,28 @@ module phy_split #(
   parameter  int unsigned ElemBits  = 8,
   localparam int unsigned BeatW     = phy_pkg::byte_bits(Pe * ElemBits)
 ) (
-  input  wire             ap_clk,
-  input  wire             ap_rst_n,
+  input  wire              ap_clk,
+  input  wire              ap_rst_n,
   input  wire  [BeatW-1:0] s_axis_tdata,
-  input  wire             s_axis_tvalid,
-  output logic            s_axis_tready,
+  input  wire              s_axis_tvalid,
+  output logic             s_axis_tready,
   output logic [BeatW-1:0] m0_axis_tdata,
-  output logic            m0_axis_tvalid,
-  input  wire             m0_axis_tready,
+  output logic             m0_axis_tvalid,
+  input  wire              m0_axis_tready,
   output logic [BeatW-1:0] m1_axis_tdata,
-  output logic            m1_axis_tvalid,
-  input  wire             m1_axis_tready
+  output logic             m1_axis_tvalid,
+  input  wire              m1_axis_tready
 );
-  localparam int unsigned BeatsA = ChannelsA / Pe;
-  localparam int unsigned Beats  = BeatsA + ChannelsB / Pe;
-  localparam int unsigned CntW   = phy_pkg::idx_bits(Beats);
-
   if (Pixels < 1 || ChannelsA % Pe != 0 || ChannelsB % Pe != 0) begin : gen_bad_pe
     $error("phy_split: Pe (%0d) must divide ChannelsA (%0d) and ChannelsB (%0d)",
            Pe, ChannelsA, ChannelsB);
   end
 
-  logic [CntW-1:0] beat_q;    // of the pixel
-  logic            from_b_q;  // it is one of b
-  logic            move;
-  always_ff @(posedge ap_clk) begin
-    if (!ap_rst_n) begin
-      beat_q   <= '0;
-      from_b_q <= 1'b0;
-    end else if (move) begin
-      beat_q <= (beat_q == CntW'(Beats - 1)) ? '0 : beat_q + 1'b1;
-      if (beat_q == CntW'(BeatsA - 1)) from_b_q <= 1'b1;
-      else if (beat_q == CntW'(Beats - 1)) from_b_q <= 1'b0;
-    end
-  end
+  logic from_b;  // it is the turn of b
+  logic move;
+  phy_turn #(.ChannelsA(ChannelsA), .ChannelsB(ChannelsB), .Pe(Pe)) u_turn (
+    .ap_clk(ap_clk), .ap_rst_n(ap_rst_n), .move_i(move), .from_b_o(from_b)
+  );
 
   logic [BeatW-1:0] data;
   logic             valid;
@@ -62,9 +50,9 @@ module phy_split #(
   );
   assign m0_axis_tdata  = data;
   assign m1_axis_tdata  = data;
-  assign m0_axis_tvalid = valid && !from_b_q;
-  assign m1_axis_tvalid = valid && from_b_q;
-  assign ready          = from_b_q ? m1_axis_tready : m0_axis_tready;
+  assign m0_axis_tvalid = valid && !from_b;
+  assign m1_axis_tvalid = valid && from_b;
+  assign ready          = from_b ? m1_axis_tready : m0_axis_tready;
   assign move           = valid && ready;
 endmodule
 `default_nettype wire

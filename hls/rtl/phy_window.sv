@@ -6,7 +6,7 @@
 // In:  Height * Width * Channels / Simd beats per frame of Simd * InBits bits, channels innermost.
 // Out: OutH * OutW * KernelH * KernelW * Channels / Simd beats of the same width, in the order of the
 //      indices above; OutH = Height + PadTop + PadBottom - KernelH + 1, OutW alike.
-// Memory: phy_pkg::window_rows rows of the image (3 for a padded 3x3 kernel on rows of 4 pixels or
+// Memory: phy_window_pkg::window_rows rows of the image (3 for a padded 3x3 kernel on rows of 4 pixels or
 // more). A pixel's place is free after the last position of the kernel that needs it, so input is taken
 // while output is given, and the next frame while this one ends.
 //
@@ -43,7 +43,7 @@ module phy_window #(
   localparam int unsigned OutW    = Width + PadLeft + PadRight + 1 - KernelW;
   localparam int unsigned Folds   = Channels / Simd;
   localparam int unsigned LineW   = Width * Folds;  // words of a row
-  localparam int unsigned Rows    = phy_pkg::window_rows(
+  localparam int unsigned Rows    = phy_window_pkg::window_rows(
     Height, Width, KernelH, KernelW, PadTop, PadBottom, PadLeft, PadRight
   );
   localparam int unsigned Depth   = Rows * LineW;

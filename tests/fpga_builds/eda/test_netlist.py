@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rtl_chains import chain, frames, mvau, thresholding
+from rtl_graphs import residual
 
 from fpga_builds.eda.netlist import build_netlist, inline_cells
 from fpga_builds.eda.synth import Synthesis, synthesize
@@ -61,6 +62,23 @@ def test_netlist_gives_the_bits_and_cycles_of_the_rtl(
     model = accelerator_cycles(accelerator)
     assert result.latency_cycles == model.latency_cycles
     assert result.ii_cycles == model.ii_cycles
+
+
+@pytest.mark.yosys
+@pytest.mark.verilator
+@pytest.mark.parametrize("part", ["LFE5U-25F", "xczu3eg"])
+def test_lines_and_fifos_in_block_ram(part: str, tmp_path: Path) -> None:
+    """A residual block: the window's rows and what waits for the sum are in block RAM."""
+    accelerator = residual(8, 6).with_fifo_depths({"fork_sum": 90})
+    found = _synthesized(write_rtl(accelerator, tmp_path), part, tmp_path)
+    rows = {row.name: row for row in found.layers}
+    assert rows["win_c"].bram18 == 1
+    assert rows["fifo_fork_sum"].bram18 == 1
+    top = f"{accelerator.name}_top"
+    result, expected = _run(accelerator, found.netlist_verilog, top, part, tmp_path)
+    np.testing.assert_array_equal(np.asarray(result.outputs).reshape(FRAMES, -1), expected)
+    model = accelerator_cycles(accelerator)
+    assert (result.ii_cycles, result.latency_cycles) == (model.ii_cycles, model.latency_cycles)
 
 
 def test_the_first_wrong_bit_is_named() -> None:

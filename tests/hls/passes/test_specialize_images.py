@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
 
 from hls import reference
 from hls.borders import channels_last, decide_outputs, to_codes
@@ -107,6 +108,9 @@ def test_the_folded_graph_is_the_folded_accelerator(
     np.testing.assert_array_equal(reference.run(from_graph, codes), golden)
     result = run_qonnx(folded, codes.astype(np.float32))
     np.testing.assert_array_equal(result.reshape(len(codes), -1), golden)
+    context = {folded.graph.input[0].name: codes[:1].astype(np.float32)}
+    finns = execute_onnx(folded, context)[folded.graph.output[0].name]
+    np.testing.assert_array_equal(finns.reshape(1, -1), golden[:1])
 
 
 def shape(acc: Accelerator) -> list[tuple[Any, ...]]:

@@ -18,7 +18,8 @@ from hls.ir import IntFormat
 from hls.sim import tools
 from hls.stitch import KERNELS, RtlPackage, write_rtl
 
-MODULES = sorted(path.stem for path in KERNELS.glob("phy_*.sv") if path.stem != "phy_pkg")
+PACKAGES = ["phy_pkg.sv", "phy_window_pkg.sv"]
+MODULES = sorted(p.stem for p in KERNELS.glob("phy_*.sv") if p.name not in PACKAGES)
 BAD = {
     "phy_mvau": [("-GSimd=3", r"Simd \(3\) must divide MatW \(16\)"), ("-GPe=5", r"Pe \(5\) must")],
     "phy_mvau_sparse": [
@@ -71,7 +72,7 @@ def _lint(*words: str, cwd: Path = KERNELS) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("module", MODULES)
 def test_verilator_warns_of_nothing(module: str) -> None:
     for flags in ((), ("-DPHY_FIFO_LIMIT",)):
-        run = _lint(*flags, "--top-module", module, "phy_pkg.sv", f"{module}.sv", "-y", ".")
+        run = _lint(*flags, "--top-module", module, *PACKAGES, f"{module}.sv", "-y", ".")
         assert (run.returncode, run.stderr) == (0, "")
 
 
@@ -91,7 +92,7 @@ def test_verilator_sees_an_unused_signal(tmp_path: Path) -> None:
     [pytest.param(m, f, t, id=f"{m} {f}") for m, cases in BAD.items() for f, t in cases],
 )
 def test_bad_parameters_stop_elaboration(module: str, flag: str, message: str) -> None:
-    run = _lint(flag, "--top-module", module, "phy_pkg.sv", f"{module}.sv", "-y", ".")
+    run = _lint(flag, "--top-module", module, *PACKAGES, f"{module}.sv", "-y", ".")
     assert run.returncode != 0
     assert re.search(f"{module}: .*{message}", run.stderr), run.stderr
 
@@ -194,7 +195,7 @@ def test_memories_and_multipliers_are_inferred(tmp_path: Path) -> None:
     for depth in (32, 1024):
         words = (f"{(i * 2654435761) & 0xFFFFFFFF:08x}\n" for i in range(depth))
         (tmp_path / f"rom{depth}.dat").write_text("".join(words))
-    files = [str(KERNELS / "phy_pkg.sv")] + [str(KERNELS / f"{m}.sv") for m in MODULES]
+    files = [str(KERNELS / name) for name in (*PACKAGES, *(f"{m}.sv" for m in MODULES))]
     ecp5, xc7 = "synth_ecp5 -top {0}", "synth_xilinx -family xc7 -top {0} -noiopad"
     cases = {
         "rom 32": ("phy_rom", ["-GWidth=32", "-GDepth=32", '-GFile="rom32.dat"'], ecp5),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rtl_chains import frames, mvau
+from rtl_checks import break_source, check_bits_and_cycles
 from rtl_graphs import (
     add,
     channels,
@@ -22,9 +23,8 @@ from rtl_graphs import (
 )
 
 from hls import reference
-from hls.cycles import accelerator_cycles
 from hls.ir import Accelerator, IntFormat
-from hls.sim.engine import Disturbance, Simulator
+from hls.sim.engine import Simulator
 from hls.sim.verilate import build
 from hls.stitch import write_rtl
 
@@ -32,6 +32,20 @@ pytestmark = pytest.mark.verilator
 
 U2, U4, U8 = (IntFormat(b, signed=False) for b in (2, 4, 8))
 S3, S8 = IntFormat(3, signed=True), IntFormat(8, signed=True)
+
+
+def _random_window(seed: int) -> Accelerator:
+    """A window of random shape, kernel and padding."""
+    rng = np.random.default_rng(seed)
+    image = (int(rng.integers(1, 8)), int(rng.integers(1, 8)), int(rng.integers(1, 7)))
+    while True:
+        kernel = (int(rng.integers(1, 5)), int(rng.integers(1, 5)))
+        top, bottom, left, right = (int(rng.integers(0, k)) for k in np.repeat(kernel, 2))
+        if image[0] + top + bottom >= kernel[0] and image[1] + left + right >= kernel[1]:
+            break
+    simd = int(rng.choice([d for d in range(1, image[2] + 1) if image[2] % d == 0]))
+    return line(U4, image, window(image, simd, U4, kernel, (top, bottom, left, right)))
+
 
 KERNELS = {
     "window 3x3, two folds": line(S8, (5, 6, 4), window((5, 6, 4), 2, S8)),
@@ -88,30 +102,13 @@ KERNELS = {
             ("sum", add(4, 3, 1, U8), ["a", "b"], ["y"]),
         ],
     ),
+    **{f"random window {seed}": _random_window(seed) for seed in range(4)},
 }
 
 
 @pytest.mark.parametrize("acc", KERNELS.values(), ids=KERNELS.keys())
 def test_bits_and_cycles(acc: Accelerator, tmp_path: Path) -> None:
-    codes = frames(acc, 60)
-    expected = reference.run(acc, codes)
-    assert len(np.unique(expected)) > 1
-    model = accelerator_cycles(acc)
-    with Simulator(build(write_rtl(acc, tmp_path), acc, tmp_path / "sim", jobs=1)) as simulator:
-        free = simulator.run(codes, segment_frames=len(codes))
-        np.testing.assert_array_equal(free.outputs, expected)
-        assert free.ii_cycles == model.ii_cycles
-        assert free.latency_cycles == model.latency_cycles
-        for seed, gap, stall, run in ((1, 0.5, 0.0, 3), (2, 0.0, 0.6, 4), (3, 0.3, 0.3, 40)):
-            disturbance = Disturbance(seed, gap, stall, run)
-            held = simulator.run(codes, disturbance=disturbance, segment_frames=30)
-            np.testing.assert_array_equal(held.outputs, expected)
-
-
-def _break(source: Path, old: str, new: str) -> None:
-    text = source.read_text()
-    assert text.count(old) == 1
-    source.write_text(text.replace(old, new))
+    check_bits_and_cycles(acc, tmp_path, 60)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +142,7 @@ def test_a_broken_kernel_is_seen(
 ) -> None:
     acc = KERNELS[name] if source != "phy_pool.sv" else line(S8, (4, 4, 1), POOL_ONE_FOLD)
     rtl = write_rtl(acc, tmp_path)
-    _break(tmp_path / "rtl" / source, old, new)
+    break_source(tmp_path / "rtl" / source, old, new)
     codes = frames(acc, 20)
     with Simulator(build(rtl, acc, tmp_path / "sim", jobs=1), explain=False) as simulator:
         outputs = simulator.run(codes).outputs

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rtl_chains import chain, dwc, frames, mvau, requant, sparse, thresholding
+from rtl_checks import break_source, check_bits_and_cycles
 
 from hls import reference
-from hls.cycles import accelerator_cycles
 from hls.ir import Accelerator, IntFormat
 from hls.sim.engine import Disturbance, Simulator
 from hls.sim.verilate import build
@@ -54,19 +54,7 @@ CASES = {
 
 @pytest.mark.parametrize("acc", CASES.values(), ids=CASES.keys())
 def test_bits_and_cycles(acc: Accelerator, tmp_path: Path) -> None:
-    codes = frames(acc, 200)
-    expected = reference.run(acc, codes)
-    assert len(np.unique(expected)) > 1
-    model = accelerator_cycles(acc)
-    with Simulator(build(write_rtl(acc, tmp_path), acc, tmp_path / "sim", jobs=1)) as simulator:
-        free = simulator.run(codes, segment_frames=len(codes))
-        np.testing.assert_array_equal(free.outputs, expected)
-        assert free.ii_cycles == model.ii_cycles
-        assert free.latency_cycles == model.latency_cycles
-        for seed, gap, stall, run in ((1, 0.5, 0.0, 3), (2, 0.0, 0.6, 4), (3, 0.3, 0.3, 40)):
-            disturbance = Disturbance(seed, gap, stall, run)
-            held = simulator.run(codes, disturbance=disturbance, segment_frames=100)
-            np.testing.assert_array_equal(held.outputs, expected)
+    check_bits_and_cycles(acc, tmp_path, 200)
 
 
 def test_a_changed_weight_is_seen(tmp_path: Path) -> None:
@@ -87,7 +75,7 @@ def test_a_changed_weight_is_seen(tmp_path: Path) -> None:
 def test_a_wrong_sum_is_seen(tmp_path: Path) -> None:
     acc = CASES["mvau signed x, ternary w, odd folds"]
     rtl = write_rtl(acc, tmp_path)
-    _break(tmp_path / "rtl" / "phy_dot.sv", " + gen_arg[3].arg;", ";")
+    break_source(tmp_path / "rtl" / "phy_dot.sv", " + gen_arg[3].arg;", ";")
     codes = frames(acc, 50)
     with Simulator(build(rtl, acc, tmp_path / "sim", jobs=1)) as simulator:
         outputs = simulator.run(codes).outputs
@@ -97,15 +85,9 @@ def test_a_wrong_sum_is_seen(tmp_path: Path) -> None:
 def test_a_credit_too_many_is_seen(tmp_path: Path) -> None:
     acc = CASES["mvau pe=1 simd=1"]
     rtl = write_rtl(acc, tmp_path)
-    _break(tmp_path / "rtl" / "phy_outbuf.sv", "credit_q <= CntW'(Depth);", "credit_q <= '1;")
+    break_source(tmp_path / "rtl" / "phy_outbuf.sv", "credit_q <= CntW'(Depth);", "credit_q <= '1;")
     codes = frames(acc, 50)
     with Simulator(build(rtl, acc, tmp_path / "sim", jobs=1)) as simulator:
         np.testing.assert_array_equal(simulator.run(codes).outputs, reference.run(acc, codes))
         with pytest.raises(CheckError, match="m_axis_tdata changed before the beat was taken"):
             simulator.run(codes, disturbance=Disturbance(1, stall_probability=0.9, max_run=40))
-
-
-def _break(source: Path, old: str, new: str) -> None:
-    text = source.read_text()
-    assert text.count(old) == 1
-    source.write_text(text.replace(old, new))

@@ -34,7 +34,9 @@ print("results", *get_results(results))
     ("name", "kernels", "tests"),
     [
         pytest.param("streams", ("spill", "fifo"), 5, id="fifos and spill register"),
-        pytest.param("joins", ("spill", "duplicate", "concat", "split", "add"), 2, id="joins"),
+        pytest.param(
+            "joins", ("spill", "turn", "duplicate", "concat", "split", "add"), 2, id="joins"
+        ),
     ],
 )
 def test_stream_glue(name: str, kernels: tuple[str, ...], tests: int, tmp_path: Path) -> None:
