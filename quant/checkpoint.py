@@ -30,7 +30,7 @@ from models.errors import CheckpointError
 from models.files import write_atomic
 from models.fullycon import FullyCon
 from quant.network import QuantFullyCon, scales_of, shape_of
-from quant.recipe import NamedRecipe, Recipe
+from quant.recipe import NamedRecipe, R, Recipe
 
 CHECKPOINT_FOLDER = Path(__file__).parent / "checkpoints"
 
@@ -122,7 +122,8 @@ def build_network(recipe: Recipe, tensors: Mapping[str, Tensor]) -> FullyCon | Q
         with torch.no_grad():
             for index, layer in enumerate(network.layers):
                 for key in ("weight", "bias"):
-                    _copy(getattr(layer, key), tensors[f"layers.{index}.{key}"], index, key)
+                    name = f"layers.{index}.{key}"
+                    copy_tensor(getattr(layer, key), tensors[name], name)
     except KeyError as error:
         raise CheckpointError(
             f"checkpoint of {recipe.name}: tensor {error} is missing", hint="train it again"
@@ -130,10 +131,11 @@ def build_network(recipe: Recipe, tensors: Mapping[str, Tensor]) -> FullyCon | Q
     return network
 
 
-def _copy(target: Tensor, source: Tensor, index: int, key: str) -> None:
+def copy_tensor(target: Tensor, source: Tensor, name: str) -> None:
+    """Copy a parameter of a checkpoint; refuses another shape."""
     if target.shape != source.shape:
         raise CheckpointError(
-            f"layers.{index}.{key} is {tuple(source.shape)} in the checkpoint, but the recipe's "
+            f"{name} is {tuple(source.shape)} in the checkpoint, but the recipe's "
             f"network has {tuple(target.shape)}: the two do not belong together"
         )
     target.copy_(source)
@@ -151,19 +153,24 @@ def load_checkpoint(folder: Path) -> tuple[Recipe, FullyCon | QuantFullyCon]:
     Raises:
         CheckpointError: missing, damaged, or recipe and weights do not fit each other.
     """
+    recipe = saved_recipe(Recipe, folder, CHECKPOINT_FOLDER)
+    network = build_network(recipe, load_tensors(folder / "weights.safetensors", recipe))
+    return recipe, network.eval()
+
+
+def saved_recipe(kind: type[R], folder: Path, shipped: Path) -> R:
+    """The recipe of a checkpoint; ``shipped`` is the folder whose checkpoints an error names."""
     path = folder / "recipe.json"
     try:
-        recipe = Recipe.model_validate_json(path.read_text())
+        return kind.model_validate_json(path.read_text())
     except FileNotFoundError as error:
-        known = ", ".join(sorted(p.name for p in CHECKPOINT_FOLDER.glob("*") if p.is_dir()))
+        known = ", ".join(sorted(p.name for p in shipped.glob("*") if p.is_dir()))
         raise CheckpointError(
             f"{folder}: no checkpoint there (recipe.json is missing); shipped: {known}",
             hint="`phyfold train` makes one",
         ) from error
     except (ValueError, OSError) as error:
         raise CheckpointError(f"{path}: not a valid recipe: {error}") from error
-    network = build_network(recipe, load_tensors(folder / "weights.safetensors", recipe))
-    return recipe, network.eval()
 
 
 def checkpoint_folder(name: str) -> Path:

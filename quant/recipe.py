@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -32,6 +32,9 @@ class NamedRecipe(Strict):
     """What every kind of recipe has; checkpoints know their recipe by its name and hash."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+R = TypeVar("R", bound=NamedRecipe)
 
 
 class NetworkConfig(Strict):
@@ -196,28 +199,41 @@ def parse_recipe(data: dict[str, Any], source: str) -> Recipe:
     Raises:
         ConfigError: names the source, the key, the value and the rule.
     """
+    return validated(Recipe, data, source, "quant/recipe.py")
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """A shipped recipe by name, or any recipe by the path of its TOML file."""
+    return parse_recipe(*read_recipe(name_or_path, RECIPE_FOLDER, "recipe"))
+
+
+def validated(kind: type[R], data: dict[str, Any], source: str, keys: str) -> R:
+    """``data`` as a recipe of ``kind``; ``keys`` is the file that lists its keys.
+
+    Raises:
+        ConfigError: names the source, the key, the value and the rule.
+    """
     try:
-        return Recipe.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "recipe"
         given = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
         raise ConfigError(
             f"{source}: {key}{given}: {first['msg']}",
-            hint="quant/recipe.py lists every key with its range",
+            hint=f"{keys} lists every key with its range",
         ) from error
 
 
-def load_recipe(name_or_path: str | Path) -> Recipe:
-    """A shipped recipe by name, or any recipe by the path of its TOML file."""
+def read_recipe(name_or_path: str | Path, folder: Path, what: str) -> tuple[dict[str, Any], str]:
+    """(data, path) of the TOML file of a shipped recipe in ``folder``, or of any other."""
     path = Path(name_or_path)
     if path.suffix != ".toml":
-        path = RECIPE_FOLDER / f"{name_or_path}.toml"
+        path = folder / f"{name_or_path}.toml"
     try:
-        data = tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text()), str(path)
     except FileNotFoundError as error:
-        known = ", ".join(sorted(p.stem for p in RECIPE_FOLDER.glob("*.toml")))
-        raise ConfigError(f"no recipe {name_or_path!r}; shipped recipes: {known}") from error
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
+        raise ConfigError(f"no {what} {name_or_path!r}; shipped recipes: {known}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    return parse_recipe(data, str(path))

@@ -2,15 +2,12 @@
 """Training of a recipe: float or quantization-aware, with or without pruning.
 
 Loss: binary cross-entropy of the pair difference d_k = o[2k] - o[2k+1], i.e.
-mean softplus(-x_k d_k), over fresh frames at SNR drawn uniformly in dB. A run can be killed at any
-time: called again with the same recipe and folder it goes on from the last saved state, and ends
-with the same bits as one that was never interrupted.
+mean softplus(-x_k d_k), over fresh frames at SNR drawn uniformly in dB. `quant.training_run` has
+the loop: what is interrupted goes on where it was.
 """
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.errors import CheckpointError, ConfigError
+from models.errors import ConfigError
 from models.fullycon import FullyCon, pair_difference
 from models.mimo import MimoSystem
 from quant.checkpoint import (
@@ -29,14 +26,23 @@ from quant.checkpoint import (
     load_tensors,
     network_tensors,
     save_checkpoint,
-    save_tensors,
 )
 from quant.network import QuantFullyCon, calibrate, clipped_weights, shape_of, snap_biases
 from quant.pruning import Pruner
 from quant.recipe import ChannelConfig, Recipe
-from quant.run_state import optimizer_tensors, read_log, restore_optimizers, write_log
+from quant.training_run import TrainingRun, TrainOptions, pick_device
 
-log = logging.getLogger(__name__)
+__all__ = [
+    "FrameSource",
+    "Progress",
+    "TrainOptions",
+    "Trainer",
+    "detection_loss",
+    "pick_device",
+    "quick_ber",
+    "system_of",
+    "train_recipe",
+]
 
 LOG_FIELDS = ("step", "loss", "lr", "sparsity", "ber_10db", "seconds")
 
@@ -50,35 +56,6 @@ class Progress:
     loss: float
     ber_10db: float | None
     sparsity: float
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """How to run a recipe; nothing here changes the result but ``device`` and ``threads``."""
-
-    device: str = "auto"
-    threads: int | None = None
-    log_every: int = 100
-    save_every_s: float = 60.0
-    checkpoints: Path | None = None
-    """Folder in which ``init`` and ``teacher`` are looked up; default: the shipped checkpoints."""
-    stop_after: int | None = None
-    """Stop (saved) once this many steps are done; for tests and for time limits."""
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of ``--device auto|cpu|cuda``.
-
-    Raises:
-        ConfigError: cuda was asked for and is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: torch finds no CUDA device; use --device cpu or auto")
-    if name not in ("cpu", "cuda"):
-        raise ConfigError(f"--device {name!r}: choices are auto, cpu, cuda")
-    return torch.device(name)
 
 
 def system_of(channel: ChannelConfig, n: int, k: int) -> MimoSystem:
@@ -152,23 +129,21 @@ def quick_ber(
     return float((decided != (bits > 0)).mean())
 
 
-class Trainer:
-    """One training run in one folder."""
+class Trainer(TrainingRun[Progress]):
+    """One training run of a detector."""
+
+    fields = LOG_FIELDS
 
     def __init__(self, recipe: Recipe, folder: Path, options: TrainOptions) -> None:
-        self.recipe, self.folder, self.options = recipe, folder, options
-        self.device = pick_device(options.device)
-        if options.threads:
-            torch.set_num_threads(options.threads)
+        super().__init__(recipe, folder, options, recipe.train.steps)
+        self.recipe = recipe
         torch.manual_seed(recipe.train.seed)
         net = recipe.network
         self.system = system_of(recipe.channel, net.inputs, net.bits)
         self.source = FrameSource(self.system, recipe, self.device)
-        self.state_path = folder / "state.safetensors"
-        self.rows: list[dict[str, object]] = []
-        self.step = 0
+        self.generator = self.source.generator
         saved = load_tensors(self.state_path, recipe) if self.state_path.exists() else None
-        self.network = (
+        self.network: FullyCon | QuantFullyCon = (
             build_network(recipe, saved) if saved is not None else self._initial_network()
         ).to(self.device)
         self.teacher = (
@@ -178,7 +153,7 @@ class Trainer:
         self.pruner = Pruner(layers, recipe.pruning) if recipe.pruning else None
         self.optimizers = self._make_optimizers()
         if saved is not None:
-            self._restore(saved)
+            self.restore(saved)
 
     def _initial_network(self) -> FullyCon | QuantFullyCon:
         train = self.recipe.train
@@ -247,31 +222,12 @@ class Trainer:
             self.pruner.step(self.step, train.steps)
         return float(loss.detach())
 
-    def run(self, progress: Callable[[Progress], None] | None = None) -> None:
-        """Train to the end (or ``stop_after``), saving state; then write the checkpoint."""
-        steps = self.recipe.train.steps
-        stop = min(steps, self.options.stop_after or steps)
-        started = last_save = time.monotonic()
-        losses: list[float] = []
-        self.network.train()
-        while self.step < stop:
-            losses.append(self.one_step())
-            if self.step % self.options.log_every == 0 or self.step == steps:
-                self._log_row(sum(losses) / len(losses), time.monotonic() - started, progress)
-                losses = []
-                if time.monotonic() - last_save > self.options.save_every_s:
-                    self.save_state()
-                    last_save = time.monotonic()
-        if self.step < steps:
-            self.save_state()
-            return
-        self.finish()
-        save_checkpoint(self.folder, self.recipe, self.network)
-        self._write_log()
-        self.state_path.unlink(missing_ok=True)
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters and scales of the network."""
+        return network_tensors(self.network)
 
     def finish(self) -> None:
-        """Last touch: biases on the accumulator's grid; first layer blind to projected-out noise.
+        """Biases on the accumulator's grid; first layer blind to projected-out noise; checkpoint.
 
         Training on projected noise never moves the part of the first layer's weights outside the
         column space of H, where real frames have noise: W <- W Q Q^T removes it.
@@ -282,10 +238,12 @@ class Trainer:
             with torch.no_grad():
                 weight, basis = self.network.layers[0].weight, self.source.basis
                 weight.copy_((weight @ basis.T) @ basis)
+        save_checkpoint(self.folder, self.recipe, self.network)
 
-    def _log_row(
+    def log_row(
         self, loss: float, seconds: float, progress: Callable[[Progress], None] | None
     ) -> None:
+        """Add a row to the learning curve, and tell it."""
         sparse = self.pruner.sparsity if self.pruner else 0.0
         every = self.options.log_every * 5
         ber = None
@@ -303,37 +261,6 @@ class Trainer:
         )
         if progress is not None:
             progress(Progress(self.step, self.recipe.train.steps, loss, ber, sparse))
-
-    def _write_log(self) -> None:
-        write_log(self.folder / "log.csv", LOG_FIELDS, self.rows)
-
-    def save_state(self) -> None:
-        """Write all that is needed to go on exactly from here."""
-        tensors = network_tensors(self.network)
-        tensors["step"] = torch.tensor(self.step)
-        tensors["generator"] = self.source.generator.get_state()
-        tensors |= optimizer_tensors(self.optimizers)
-        if self.pruner is not None:
-            for index, mask in enumerate(self.pruner.masks):
-                tensors[f"mask.{index}"] = mask
-        self._write_log()
-        save_tensors(self.state_path, tensors, self.recipe)
-
-    def _restore(self, saved: dict[str, Tensor]) -> None:
-        try:
-            self.step = int(saved["step"])
-            self.source.generator.set_state(saved["generator"])
-            restore_optimizers(self.optimizers, saved)
-            if self.pruner is not None:
-                self.pruner.masks = [
-                    saved[f"mask.{i}"].to(self.device) for i in range(len(self.pruner.masks))
-                ]
-        except KeyError as error:
-            raise CheckpointError(
-                f"{self.state_path}: {error} is missing", hint="delete the file to start afresh"
-            ) from error
-        self.rows = read_log(self.folder / "log.csv", self.step)
-        log.info("resuming %s at step %d", self.recipe.name, self.step)
 
 
 def train_recipe(

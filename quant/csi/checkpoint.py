@@ -13,7 +13,7 @@ from models.csi.csinet import CsiNet
 from models.csi.networks import CsiAutoencoder
 from models.errors import CheckpointError
 from models.files import write_atomic
-from quant.checkpoint import load_tensors, save_tensors
+from quant.checkpoint import copy_tensor, load_tensors, save_tensors, saved_recipe
 from quant.csi.network import QuantCsiAutoencoder, Scales, quant_convs
 from quant.csi.recipe import CsiRecipe
 
@@ -54,7 +54,7 @@ def build_csi_network(recipe: CsiRecipe, tensors: Mapping[str, Tensor]) -> CsiNe
                 targets[f"{unit.cost.name}.bias"] = unit.conv.bias
         with torch.no_grad():
             for name, target in targets.items():
-                _copy(target, tensors[name], name)
+                copy_tensor(target, tensors[name], name)
     except KeyError as error:
         raise CheckpointError(
             f"checkpoint of {recipe.name}: tensor {error} is missing", hint="train it again"
@@ -80,15 +80,6 @@ def _quantized(recipe: CsiRecipe, tensors: Mapping[str, Tensor]) -> QuantCsiAuto
     return QuantCsiAutoencoder(recipe.spec, recipe.quant, scales)
 
 
-def _copy(target: Tensor, source: Tensor, name: str) -> None:
-    if target.shape != source.shape:
-        raise CheckpointError(
-            f"{name} is {tuple(source.shape)} in the checkpoint, but the recipe's network has "
-            f"{tuple(target.shape)}: the two do not belong together"
-        )
-    target.copy_(source)
-
-
 def save_csi_checkpoint(folder: Path, recipe: CsiRecipe, network: CsiNetwork) -> None:
     """Write recipe.json and weights.safetensors to ``folder``."""
     save_tensors(folder / "weights.safetensors", csi_tensors(network), recipe)
@@ -101,17 +92,7 @@ def load_csi_checkpoint(folder: Path) -> tuple[CsiRecipe, CsiNetwork]:
     Raises:
         CheckpointError: missing, damaged, or recipe and weights do not fit each other.
     """
-    path = folder / "recipe.json"
-    try:
-        recipe = CsiRecipe.model_validate_json(path.read_text())
-    except FileNotFoundError as error:
-        known = ", ".join(sorted(p.name for p in CSI_CHECKPOINTS.glob("*") if p.is_dir()))
-        raise CheckpointError(
-            f"{folder}: no checkpoint there (recipe.json is missing); shipped: {known}",
-            hint="quant.csi.train makes one: python -m quant.csi.train RECIPE",
-        ) from error
-    except (ValueError, OSError) as error:
-        raise CheckpointError(f"{path}: not a valid CSI recipe: {error}") from error
+    recipe = saved_recipe(CsiRecipe, folder, CSI_CHECKPOINTS)
     network = build_csi_network(recipe, load_tensors(folder / "weights.safetensors", recipe))
     return recipe, network.eval()
 

@@ -8,15 +8,21 @@ starts.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from models.csi.spec import NetworkSpec, network_spec
 from models.errors import ConfigError
-from quant.recipe import NamedRecipe, PruningConfig, ScaleRule, Strict
+from quant.recipe import (
+    NamedRecipe,
+    PruningConfig,
+    ScaleRule,
+    Strict,
+    read_recipe,
+    validated,
+)
 
 RECIPE_FOLDER = Path(__file__).parent / "recipes"
 Bits = Annotated[int, Field(ge=2, le=8)]
@@ -124,28 +130,9 @@ def parse_csi_recipe(data: dict[str, Any], source: str) -> CsiRecipe:
     Raises:
         ConfigError: names the source, the key, the value and the rule.
     """
-    try:
-        return CsiRecipe.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "recipe"
-        given = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
-        raise ConfigError(
-            f"{source}: {key}{given}: {first['msg']}",
-            hint="quant/csi/recipe.py lists every key with its range",
-        ) from error
+    return validated(CsiRecipe, data, source, "quant/csi/recipe.py")
 
 
 def load_csi_recipe(name_or_path: str | Path) -> CsiRecipe:
     """A shipped recipe by name, or any recipe by the path of its TOML file."""
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = RECIPE_FOLDER / f"{name_or_path}.toml"
-    try:
-        data = tomllib.loads(path.read_text())
-    except FileNotFoundError as error:
-        known = ", ".join(sorted(p.stem for p in RECIPE_FOLDER.glob("*.toml")))
-        raise ConfigError(f"no CSI recipe {name_or_path!r}; shipped recipes: {known}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    return parse_csi_recipe(data, str(path))
+    return parse_csi_recipe(*read_recipe(name_or_path, RECIPE_FOLDER, "CSI recipe"))

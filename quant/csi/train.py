@@ -2,16 +2,13 @@
 """Training of a CSI recipe: float or quantization-aware, with or without pruning.
 
 Loss: mean of ||x - y||^2 / ||x||^2, which is the NMSE, since all samples have one norm. Encoder and
-decoder are trained together, through the quantizer of the codeword. A run can be killed at any
-time: called again with the same recipe and folder it goes on from the last saved state, and ends
-with the same bits as one that was never interrupted.
+decoder are trained together, through the quantizer of the codeword. `quant.training_run` has the
+loop: what is interrupted goes on where it was.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +19,8 @@ from torch import Tensor, nn
 from models.csi.csinet import CsiNet
 from models.csi.data import CsiData
 from models.csi.networks import conv_units
-from models.errors import CheckpointError, ConfigError
-from quant.checkpoint import load_tensors, save_tensors
+from models.errors import ConfigError
+from quant.checkpoint import load_tensors
 from quant.csi.calibrate import calibrate, snap_biases
 from quant.csi.checkpoint import (
     CsiNetwork,
@@ -40,10 +37,7 @@ from quant.csi.evaluate import evaluate
 from quant.csi.network import QuantCsiAutoencoder, quant_convs
 from quant.csi.recipe import CsiRecipe
 from quant.pruning import Pruner
-from quant.run_state import optimizer_tensors, read_log, restore_optimizers, write_log
-from quant.train import TrainOptions, pick_device
-
-log = logging.getLogger(__name__)
+from quant.training_run import TrainingRun, TrainOptions
 
 LOG_FIELDS = ("step", "train_nmse_db", "lr", "sparsity", "val_nmse_db", "seconds")
 VALIDATE_EVERY = 5
@@ -73,24 +67,22 @@ class CsiProgress:
     sparsity: float
 
 
-class CsiTrainer:
-    """One training run in one folder."""
+class CsiTrainer(TrainingRun[CsiProgress]):
+    """One training run of encoder and decoder."""
+
+    fields = LOG_FIELDS
 
     def __init__(
         self, recipe: CsiRecipe, folder: Path, options: CsiTrainOptions, data: CsiData
     ) -> None:
-        self.recipe, self.folder, self.options, self.data = recipe, folder, options, data
-        self.device = pick_device(options.device)
-        if options.threads:
-            torch.set_num_threads(options.threads)
         train = recipe.train
+        super().__init__(recipe, folder, options, train.steps)
+        self.recipe, self.data = recipe, data
         torch.manual_seed(train.seed)
         self.source = BatchSource(data.train, train.batch, train.augment, train.seed, self.device)
-        self.state_path = folder / "state.safetensors"
-        self.rows: list[dict[str, object]] = []
-        self.step = 0
+        self.generator = self.source.generator
         saved = load_tensors(self.state_path, recipe) if self.state_path.exists() else None
-        self.network = (
+        self.network: CsiNetwork = (
             build_csi_network(recipe, saved) if saved is not None else self._initial_network()
         ).to(self.device)
         self.pruner = self._make_pruner()
@@ -99,7 +91,7 @@ class CsiTrainer:
         self.matrices = [nn.Parameter(k.detach().view(len(k), -1)) for k in self.kernels]
         self.optimizers = self._make_optimizers()
         if saved is not None:
-            self._restore(saved)
+            self.restore(saved)
 
     def _initial_network(self) -> CsiNetwork:
         recipe = self.recipe
@@ -181,35 +173,20 @@ class CsiTrainer:
             self.pruner.step(self.step, train.steps)
         return float(loss.detach())
 
-    def run(self, progress: Callable[[CsiProgress], None] | None = None) -> None:
-        """Train to the end (or ``stop_after``), saving state; then write the checkpoint."""
-        steps = self.recipe.train.steps
-        stop = min(steps, self.options.stop_after or steps)
-        earlier = float(str(self.rows[-1]["seconds"])) if self.rows else 0.0
-        started = last_save = time.monotonic()
-        losses: list[float] = []
-        self.network.train()
-        while self.step < stop:
-            losses.append(self.one_step())
-            if self.step % self.options.log_every == 0 or self.step == steps:
-                seconds = earlier + time.monotonic() - started
-                self._log_row(sum(losses) / len(losses), seconds, progress)
-                losses = []
-                if time.monotonic() - last_save > self.options.save_every_s:
-                    self.save_state()
-                    last_save = time.monotonic()
-        if self.step < steps:
-            self.save_state()
-            return
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters, statistics and scales of the network."""
+        return csi_tensors(self.network)
+
+    def finish(self) -> None:
+        """Biases on the accumulator's grid; checkpoint."""
         if isinstance(self.network, QuantCsiAutoencoder):
             snap_biases(self.network)
         save_csi_checkpoint(self.folder, self.recipe, self.network)
-        write_log(self.folder / "log.csv", LOG_FIELDS, self.rows)
-        self.state_path.unlink(missing_ok=True)
 
-    def _log_row(
+    def log_row(
         self, loss: float, seconds: float, progress: Callable[[CsiProgress], None] | None
     ) -> None:
+        """Add a row to the learning curve, and tell it."""
         steps, every = self.recipe.train.steps, self.options.log_every * VALIDATE_EVERY
         sparse = self.pruner.sparsity if self.pruner else 0.0
         val = None
@@ -229,33 +206,6 @@ class CsiTrainer:
         )
         if progress is not None:
             progress(CsiProgress(self.step, steps, loss_db, val, sparse))
-
-    def save_state(self) -> None:
-        """Write all that is needed to go on exactly from here."""
-        tensors: dict[str, Tensor] = dict(csi_tensors(self.network))
-        tensors["step"] = torch.tensor(self.step)
-        tensors["generator"] = self.source.generator.get_state()
-        tensors |= optimizer_tensors(self.optimizers)
-        if self.pruner is not None:
-            for index, mask in enumerate(self.pruner.masks):
-                tensors[f"mask.{index}"] = mask
-        write_log(self.folder / "log.csv", LOG_FIELDS, self.rows)
-        save_tensors(self.state_path, tensors, self.recipe)
-
-    def _restore(self, saved: dict[str, Tensor]) -> None:
-        try:
-            self.step = int(saved["step"])
-            self.source.generator.set_state(saved["generator"])
-            restore_optimizers(self.optimizers, saved)
-            if self.pruner is not None:
-                count = len(self.pruner.masks)
-                self.pruner.masks = [saved[f"mask.{i}"].to(self.device) for i in range(count)]
-        except KeyError as error:
-            raise CheckpointError(
-                f"{self.state_path}: {error} is missing", hint="delete the file to start afresh"
-            ) from error
-        self.rows = read_log(self.folder / "log.csv", self.step)
-        log.info("resuming %s at step %d", self.recipe.name, self.step)
 
 
 def train_csi(
