@@ -23,11 +23,22 @@ from models.errors import CompileError
 
 FLOAT64_EXACT = 1 << 53
 FLOAT32_EXACT = 1 << 24
+BATCH_ELEMENTS = 1 << 26
+"""Elements on all streams together, 8 byte each, that `run` holds at once."""
 
 
 def run(acc: Accelerator, codes: npt.ArrayLike) -> IntArray:
-    """Outputs [n, out] of the accelerator for input codes [n, *input.shape]."""
-    return trace(acc, codes)[acc.output.stream]
+    """Outputs [n, out] of the accelerator for input codes [n, *input.shape].
+
+    Computed in batches whose streams fit `BATCH_ELEMENTS`; the result does not depend on them.
+    """
+    array = np.asarray(codes)
+    check_codes(acc, array)
+    per_frame = sum(s.elems_per_beat * s.beats_per_frame for s in acc.streams)
+    size = max(1, BATCH_ELEMENTS // per_frame)
+    starts = range(0, max(len(array), 1), size)
+    parts = [trace(acc, array[start : start + size])[acc.output.stream] for start in starts]
+    return np.concatenate(parts)
 
 
 def trace(acc: Accelerator, codes: npt.ArrayLike) -> dict[str, IntArray]:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rtl_chains import frames
+from rtl_graphs import small_network
 
 from hls import reference
 from hls.extract import connect
@@ -96,3 +98,25 @@ def test_wrong_codes_are_refused(codes: np.ndarray, message: str) -> None:
 
 def test_no_frames_give_no_outputs() -> None:
     assert reference.run(accelerator(), np.zeros((0, 2), int)).shape == (0, 1)
+
+
+def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    acc = small_network()
+    codes = frames(acc, 7)
+    whole = reference.run(acc, codes)
+    for elements in (1, 10_000):
+        monkeypatch.setattr(reference, "BATCH_ELEMENTS", elements)
+        np.testing.assert_array_equal(reference.run(acc, codes), whole)
+    np.testing.assert_array_equal(reference.trace(acc, codes)["output"], whole)
+
+
+@settings(max_examples=30, deadline=None)
+@given(vectors=st.integers(1, 5), seed=st.integers(0, 99))
+def test_vectors_are_computed_one_by_one(vectors: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-8, 8, (2, vectors * 3))
+    la = layer("mvau", {"weights": rng.integers(-8, 8, (4, 3))}, vectors=vectors)
+    one = layer("mvau", dict(la.arrays))
+    got = reference.run_layer(la, x).reshape(2, vectors, 4)
+    for v in range(vectors):
+        np.testing.assert_array_equal(got[:, v], reference.run_layer(one, x[:, 3 * v : 3 * v + 3]))

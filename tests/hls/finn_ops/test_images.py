@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -222,6 +223,27 @@ def test_finn_simulates_the_nodes_one_by_one() -> None:
         for name, values in zip(node.output, expected, strict=True):
             np.testing.assert_array_equal(got[name].reshape(1, -1), values, node.name)
         assert getCustomOp(node).get_nodeattr("cycles_rtlsim") > 0
+
+
+@pytest.mark.verilator
+@pytest.mark.usefixtures("verilated_finn")
+def test_finn_simulates_the_stitched_graph(tmp_path: Path) -> None:
+    from finn.core.onnx_exec import execute_onnx as execute_hardware
+    from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
+
+    from hls.finn_ops.fifos import insert_fifos
+    from hls.sim.finn_xsi_stitch import stitch_nodes
+
+    model = make()
+    # b goes first into the concat, a waits for it: two beats of a pixel
+    acc = accelerator(model).with_fifo_depths({"split_cat": 4})
+    model = insert_fifos(model, acc).transform(PrepareIP(PART, CLK_NS))
+    stitch_nodes(model, tmp_path / "top")
+    model.set_metadata_prop("exec_mode", "rtlsim")
+    codes = images(2)
+    rows = [execute_hardware(model, {"x": c[None].astype(np.float32)})["y"] for c in codes]
+    expected = reference.run(acc, codes)
+    np.testing.assert_array_equal(np.concatenate(rows).reshape(2, -1), expected)
 
 
 def test_fifos_go_to_the_port_that_they_belong_to() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rtl_chains import frames
-from rtl_graphs import small_network
+from rtl_graphs import U4, convolution, graph, small_network
 
 from hls import reference
 from hls.cycles import accelerator_cycles, layer_cycles
@@ -100,3 +100,28 @@ def test_a_wrong_kernel_is_located(wired: Accelerator, sized: FifoSizing, tmp_pa
     found = locate(rtl, acc, frames(acc, 4), 1, tmp_path / "locate")
     assert found is not None
     assert found.layer == "sum"
+
+
+@pytest.mark.parametrize(("size", "channels", "target"), [(2, 16, 2304), (4, 16, 1200)])
+def test_small_images_do_not_starve(size: int, channels: int, target: int, tmp_path: Path) -> None:
+    """Windows on few wide pixels: three convolutions, no FIFO, the interval of the slowest."""
+    image = (size, size, channels)
+    names = [("a", "x", "p"), ("b", "p", "q"), ("c", "q", "y")]
+    nodes = [
+        node
+        for seed, (name, before, after) in enumerate(names)
+        for node in convolution(name, image, channels, U4, (before, after), seed=seed)
+    ]
+    acc = graph(U4, image, nodes, name="wide")
+    acc = apply_folding(acc, solve_cycles(acc, target, device("LFE5U-85F")))
+    slowest = max(
+        layer_cycles(la, acc.stream(la.inputs[0]).beats_per_frame).ii for la in acc.layers
+    )
+    assert 0.9 * target < slowest <= target
+    codes = frames(acc, 20)
+    binary = build(write_rtl(acc, tmp_path), acc, tmp_path / "sim", jobs=1)
+    with Simulator(binary) as simulator:
+        result = simulator.run(codes, segment_frames=20)
+    np.testing.assert_array_equal(result.outputs, reference.run(acc, codes))
+    assert result.ii_cycles is not None
+    assert result.ii_cycles <= 1.05 * slowest
