@@ -8,8 +8,9 @@ allows.
 
 Graphs of image layers are sized from what their FIFOs hold when frames are offered evenly, at the
 interval that deep FIFOs reach: with that many places the same schedule is possible again, and a
-beat that comes earlier delays no other. From there the depths are lowered, those outside of
-branches that fork and join all at once, the others from the largest on.
+beat that comes earlier delays no other. From there on FIFOs become wires, all at once where that
+works, else half by half; the large ones of branches that fork and join, which are needed, are
+lowered only where that saves block RAM.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hls.cost_terms import ram_blocks
 from hls.cycles import accelerator_cycles
 from hls.ir import IMAGE_KINDS, Accelerator, IntArray, Stream
 from hls.sim.engine import MIN_WATCHDOG_CYCLES, Simulator, flat_codes
@@ -34,9 +36,8 @@ log = logging.getLogger(__name__)
 TOLERANCE = 1e-3
 """Relative difference of two II that counts as none: means over a few dozen frames."""
 
-SHALLOW = 4
-"""FIFOs of branches up to this depth, or an eighth of the deepest, are first tried as wires all
-together."""
+LUT_DEPTH = 64
+"""Up to this depth a phy_fifo lies in LUT RAM, deeper ones in block RAM."""
 
 WriteRtlFn = Callable[[Accelerator, Path], RtlFiles]
 
@@ -155,22 +156,14 @@ class _Search:
 
         if keeps(0):
             return 0
-        low, high = 0, self._first_try(depths[name])
+        low, high = 0, 1
         while high < depths[name] and not keeps(high):
             low, high = high, 2 * high
         high = min(high, depths[name])
-        while high - low > self._slack(high):  # low does not keep the throughput, high does
+        while high - low > 1:  # low does not keep the throughput, high does
             middle = (low + high) // 2
             low, high = (low, middle) if keeps(middle) else (middle, high)
         return high
-
-    def _first_try(self, depth: int) -> int:
-        """The depth to try first: small, then twice that and so on."""
-        return 1
-
-    def _slack(self, depth: int) -> int:
-        """By how much a depth found may exceed the smallest one, and 1 for none."""
-        return 1
 
     def _keeps(self, simulator: Simulator, depths: Mapping[str, int], ideal: float) -> bool:
         ii = self._limited_ii(simulator, depths)
@@ -216,27 +209,37 @@ class _GraphSearch(_Search):
             log.warning("%s: FIFO depths stay at two frames", self.accelerator.name)
             depths = dict(self.deep)
         inside = branches(self.accelerator)
-        by_size = sorted(self.inner, key=lambda s: -depths[s.name] * s.payload_bits)
-        outside = [s.name for s in by_size if s.name not in inside]
-        most = max(depths.values(), default=0)
-        limit = max(SHALLOW, most // 8)
-        shallow = [s.name for s in by_size if s.name in inside and depths[s.name] <= limit]
-        for names in (outside, shallow):
-            wires = {**depths, **dict.fromkeys(names, 0)}
-            if self._keeps(simulator, wires, ideal):
-                depths = wires
-        for stream in by_size:
-            if depths[stream.name]:
-                depths[stream.name] = self._smallest(simulator, depths, stream.name, ideal)
-                log.info("stream %s: depth %d", stream.name, depths[stream.name])
+        large = [s for s in self.inner if s.name in inside and depths[s.name] > LUT_DEPTH]
+        others = [s.name for s in self.inner if depths[s.name] and s not in large]
+        depths = self._wired(simulator, depths, others, ideal)
+        for stream in large:
+            depths = self._cheaper(simulator, depths, stream, ideal)
+        for name, depth in depths.items():
+            log.info("stream %s: depth %d", name, depth)
         return depths
 
-    def _first_try(self, depth: int) -> int:
-        """Half of it: what a FIFO held in the even schedule is seldom far from what it needs."""
-        return max(1, depth // 2)
+    def _wired(
+        self, simulator: Simulator, depths: dict[str, int], names: list[str], ideal: float
+    ) -> dict[str, int]:
+        """With wires in place of as many of the FIFOs ``names`` as the interval allows."""
+        wires = {**depths, **dict.fromkeys(names, 0)}
+        if not names or self._keeps(simulator, wires, ideal):
+            return wires
+        if len(names) == 1:
+            return depths
+        half = len(names) // 2
+        depths = self._wired(simulator, depths, names[:half], ideal)
+        return self._wired(simulator, depths, names[half:], ideal)
 
-    def _slack(self, depth: int) -> int:
-        return max(1, depth // 32)
+    def _cheaper(
+        self, simulator: Simulator, depths: dict[str, int], stream: Stream, ideal: float
+    ) -> dict[str, int]:
+        """With a depth of fewer blocks of memory for ``stream``, if one keeps the interval."""
+        for depth in cheaper_depths(depths[stream.name], stream.payload_bits):
+            less = {**depths, stream.name: depth}
+            if self._keeps(simulator, less, ideal):
+                return less
+        return depths
 
     def _held(self, simulator: Simulator, ideal: float) -> dict[str, int]:
         """Depths that let the deep accelerator's schedule pass, frames offered every ``ideal``."""
@@ -251,6 +254,22 @@ class _GraphSearch(_Search):
         log.info("most beats in each stream: %s", most)
         # A full FIFO takes no beat in the cycle in which it gives one: one place more.
         return {name: min(held + 1, self.deep[name]) for name, held in most.items()}
+
+
+def cheaper_depths(depth: int, width: int) -> list[int]:
+    """Depths from half of ``depth`` on that need less block RAM, smallest first.
+
+    What a FIFO held in the even schedule is seldom far from what it needs: less than half of it is
+    not tried.
+    """
+    choices = (LUT_DEPTH, 512, 1024, 2048, 4096, 8192, 16384)
+    used = fifo_blocks(depth, width)
+    return [d for d in choices if depth / 2 <= d < depth and fifo_blocks(d, width) < used]
+
+
+def fifo_blocks(depth: int, width: int) -> int:
+    """Blocks of 18 kbit of a FIFO; none where it lies in LUT RAM."""
+    return 0 if depth <= LUT_DEPTH else ram_blocks(depth, width)
 
 
 def branches(accelerator: Accelerator) -> set[str]:
