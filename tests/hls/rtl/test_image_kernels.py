@@ -47,6 +47,21 @@ def _random_window(seed: int) -> Accelerator:
     return line(U4, image, window(image, simd, U4, kernel, (top, bottom, left, right)))
 
 
+def _random_chain(seed: int) -> Accelerator:
+    """Upsampling, pooling and a window of random shapes, one behind the other."""
+    rng = np.random.default_rng(seed)
+    height, width, count = (int(n) for n in rng.integers(1, 5, 3))
+    lanes = int(rng.choice([d for d in range(1, count + 1) if count % d == 0]))
+    up = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+    large = (height * up[0], width * up[1], count)
+    tile = tuple(int(rng.choice([d for d in range(1, n + 1) if n % d == 0])) for n in large[:2])
+    small = (large[0] // tile[0], large[1] // tile[1], count)
+    pooled = pool(large, (tile[0], tile[1]), lanes, S3, maximum=int(rng.integers(0, 2)))
+    fmt = IntFormat(pooled.params["out_bits"], signed=True)
+    layers = [upsample((height, width, count), up, lanes, S3), pooled, window(small, lanes, fmt)]
+    return line(S3, (height, width, count), *layers)
+
+
 KERNELS = {
     "window 3x3, two folds": line(S8, (5, 6, 4), window((5, 6, 4), 2, S8)),
     "window on rows as short as the slack": line(U4, (4, 4, 2), window((4, 4, 2), 2, U4)),
@@ -103,6 +118,7 @@ KERNELS = {
         ],
     ),
     **{f"random window {seed}": _random_window(seed) for seed in range(4)},
+    **{f"random chain {seed}": _random_chain(seed) for seed in range(4)},
 }
 
 
