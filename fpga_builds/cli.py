@@ -83,13 +83,16 @@ def train(
         bool, typer.Option("--quick", help="A few minutes, for a demonstration.")
     ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    data: Data = None,
 ) -> Outcome:
     """Train the build's recipe from its start, in OUT/training; interrupted, it goes on there.
 
     BUILD may also be a shipped recipe that no build uses, like fullycon_float.
     """
     reporter = Reporter(quiet=quiet or json_output)
-    body = commands.train(build, out, reporter, threads=jobs, quick=quick, device=device, seed=seed)
+    body = commands.train(
+        build, out, reporter, threads=jobs, quick=quick, device=device, seed=seed, data=data
+    )
     text = (
         f"checkpoint  {body['checkpoint']}\ncurve       {body['learning_curve']}\n"
         f"use it      phyfold run BUILD --checkpoint {body['checkpoint']}"

@@ -107,10 +107,23 @@ def train(
     quick: bool,
     device: str,
     seed: int | None,
+    data: str | None = None,
 ) -> dict[str, Any]:
     """Train a build's recipe, or a recipe by its name, in ``<out>/training``; resumes there."""
+    from fpga_builds.steps.csi_train import csi_recipe_for
     from fpga_builds.steps.train import recipe_for, train_here
 
+    found = csi_recipe_for(build)
+    if found is not None:
+        name = found[0]
+        folder = (out or ROOT / name) / ("training-quick" if quick else "training")
+        with exclusive(folder.parent), reporter.interruptible(folder.parent):
+            return _train_csi(
+                found, folder, reporter, threads=threads, quick=quick, device=device, seed=seed,
+                data=data,
+            )  # fmt: skip
+    if data is not None:
+        raise ConfigError(f"{build}: --data is of CSI builds, this is a detector")
     name, recipe = recipe_for(build)
     out = out or ROOT / name
     folder = out / ("training-quick" if quick else "training")
@@ -125,6 +138,34 @@ def train(
             seed=seed,
             reporter=reporter,
         )
+
+
+def _train_csi(
+    found: tuple[str, Any],
+    folder: Path,
+    reporter: Reporter,
+    *,
+    threads: int,
+    quick: bool,
+    device: str,
+    seed: int | None,
+    data: str | None,
+) -> dict[str, Any]:
+    from fpga_builds.steps.csi_train import recipe_on, train_csi_here
+
+    name, recipe = found
+    recipe, place = recipe_on(recipe.quick() if quick else recipe, data)
+    if seed is not None:
+        train = recipe.train.model_copy(update={"seed": seed})
+        recipe = recipe.model_copy(update={"train": train})
+    body = train_csi_here(recipe, folder, reporter, device=device, data=place, threads=threads)
+    return {
+        "build": name,
+        "checkpoint": str(folder),
+        "learning_curve": str(folder / "log.csv"),
+        "steps": recipe.train.steps,
+        **{key: body[key] for key in ("nmse_db", "ci95", "rho", "samples")},
+    }
 
 
 def export(job: Job) -> dict[str, Any]:

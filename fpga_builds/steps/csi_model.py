@@ -12,7 +12,7 @@ from fpga_builds import csi
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
-from fpga_builds.progress import Reporter
+from fpga_builds.steps.csi_train import csi_checkpoint, train_csi_here
 from fpga_builds.steps.export import require_equal_to_brevitas
 from fpga_builds.steps.train import keep_checkpoint
 from fpga_builds.stimulus import FloatArray
@@ -22,7 +22,7 @@ from models.errors import ConfigError
 from models.files import storage_guard
 
 if TYPE_CHECKING:
-    from quant.csi.recipe import CsiRecipe
+    pass
 
 GOLDEN_SAMPLES = 12
 """Samples that every link of the chain must reproduce, four extreme ones beside them."""
@@ -54,60 +54,6 @@ def _train(context: StepContext, name: str) -> Path:
     folder = context.cache / "train" / name
     train_csi_here(load_csi_recipe(name), folder, context.reporter, device="auto", data=None)
     return folder
-
-
-def train_csi_here(
-    recipe: CsiRecipe,
-    folder: Path,
-    reporter: Reporter,
-    *,
-    device: str,
-    data: str | None,
-    threads: int | None = None,
-) -> dict[str, Any]:
-    """Train a recipe in ``folder``, going on where an earlier call was stopped, and measure it.
-
-    Args:
-        recipe: what to train, on which data.
-        folder: of the checkpoint.
-        reporter: is shown steps and NMSE.
-        device: auto, cpu or cuda.
-        data: folder of COST2100 files, for recipes that want such.
-        threads: of torch.
-
-    Returns:
-        What metrics.json of the checkpoint holds.
-    """
-    from quant.csi.evaluate import measure_csi
-    from quant.csi.train import CsiProgress, CsiTrainOptions, train_csi
-
-    place = None if data is None else Path(data)
-    options = CsiTrainOptions(device=device, threads=threads, cost2100=place)
-    every = max(1, recipe.train.steps // 20)
-    shown = 0
-    with reporter.bar(f"train {recipe.name}", recipe.train.steps) as advance:
-
-        def progress(now: CsiProgress) -> None:
-            nonlocal shown
-            advance(now.step, now.steps)
-            reporter.kept = f"training state of {recipe.name} in {folder}, at most a minute old"
-            if now.step - shown >= every or now.step == now.steps:
-                shown = now.step
-                val = "" if now.val_nmse_db is None else f", validation {now.val_nmse_db:.2f} dB"
-                reporter.line(f"  step {now.step} of {now.steps}: {now.train_nmse_db:.2f} dB{val}")
-
-        with storage_guard(folder):
-            train_csi(recipe, folder, options, progress)
-            body: dict[str, Any] = measure_csi(folder, cost2100=place)
-    return body
-
-
-def csi_checkpoint(config: BuildConfig) -> Path:
-    """Folder of the checkpoint that the build names: a shipped one, or a path."""
-    from quant.csi.checkpoint import csi_checkpoint_folder
-
-    name = str(config.network.checkpoint)
-    return Path(name) if "/" in name else csi_checkpoint_folder(name)
 
 
 def _metrics(body: dict[str, Any]) -> tuple[Metric, ...]:

@@ -13,13 +13,15 @@ import pytest
 from fake_bench import FakeResult, context_of
 
 from fpga_builds import csi
-from fpga_builds.commands import configure
+from fpga_builds.commands import configure, train
 from fpga_builds.config import BuildConfig, load_build, parse_build
 from fpga_builds.csi_report import csi_checks, csi_section, loss_metric
 from fpga_builds.metrics import MetricSet
+from fpga_builds.progress import Reporter
 from fpga_builds.report import make_report
 from fpga_builds.state import State, StepRecord
 from fpga_builds.steps import csi_simulate, steps_of
+from fpga_builds.steps.csi_train import csi_recipe_for, recipe_on
 from fpga_builds.steps.rtl_count import Bench, count_chunks, outputs_of
 from fpga_builds.stimulus import Chunk, chunks_of, dequantize, input_codes
 from fpga_builds.storage import write_json
@@ -247,3 +249,40 @@ def test_a_loss_that_was_not_measured_fails_its_check(tmp_path: Path) -> None:
 
 def test_chunks_of_samples_have_no_snr() -> None:
     assert {chunk.snr_db for chunk in chunks_of(config_of())} == {None}
+
+
+def test_recipes_are_found_by_build_and_by_name() -> None:
+    found = csi_recipe_for(ENCODER)
+    assert found is not None
+    assert (found[0], found[1].name) == (ENCODER, "convsqucsinet_r16_w8a8")
+    found = csi_recipe_for("convsqucsinet_r16_float")
+    assert found is not None
+    assert found[1].quant is None
+    assert csi_recipe_for("fullycon_w4a4") is None
+    assert csi_recipe_for("fullycon_float") is None
+
+
+def test_training_data_is_named_or_a_folder(tmp_path: Path) -> None:
+    found = csi_recipe_for(ENCODER)
+    assert found is not None
+    recipe = found[1]
+    assert recipe_on(recipe, None) == (recipe, None)
+    assert recipe_on(recipe, "umi")[0].data.kind == "umi"
+    other, folder = recipe_on(recipe, str(tmp_path))
+    assert (other.data.kind, folder) == ("cost2100_in", str(tmp_path))
+    with pytest.raises(ConfigError, match="--data vienna: neither inh, umi or small, nor a folder"):
+        recipe_on(recipe, "vienna")
+
+
+def test_a_short_training_leaves_a_measured_checkpoint(tmp_path: Path) -> None:
+    quiet = Reporter(quiet=True)
+    body = train(
+        "convsqucsinet_r16_float", tmp_path, quiet, threads=1, quick=True, device="cpu", seed=3
+    )
+    assert body["samples"] == 150
+    assert body["ci95"][0] < body["nmse_db"] < body["ci95"][1]
+    assert (Path(body["checkpoint"]) / "weights.safetensors").is_file()
+    assert Path(body["learning_curve"]).is_file()
+    with pytest.raises(ConfigError, match="--data is of CSI builds"):
+        train("fullycon_float", tmp_path, quiet, threads=1, quick=True, device="cpu", seed=None,
+              data="inh")  # fmt: skip
