@@ -84,7 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     export.add_argument("--out", type=Path, default=Path())
     export.set_defaults(run=_export)
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    log.setLevel(logging.INFO)  # ours alone: torch's exporter tells every step at this level
     try:
         args.run(args)
     except PhyfoldError as error:
