@@ -75,9 +75,10 @@ def stream_cost(stream: Stream, part: Device) -> Cost:
         return Cost()
     depth, width = stream.fifo_depth, stream.payload_bits
     counters = 3 * depth.bit_length() + 1
+    control = Cost(lut=(4 if part.family == "ecp5" else 2) * counters, ff=counters)
     if depth > FIFO_BLOCK_DEPTH:
-        return Cost(lut=4 * counters, ff=counters, bram18=ram_blocks(depth, width))
-    return lut_memory(depth, width, part) + Cost(lut=4 * counters, ff=counters)
+        return control + Cost(bram18=ram_blocks(depth, width))
+    return control + lut_memory(depth, width, part)
 
 
 def accelerator_cost(acc: Accelerator, part: Device) -> Cost:
