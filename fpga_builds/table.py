@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fpga_builds import table_csi
 from fpga_builds.report import number
 from fpga_builds.storage import read_json, write_json
 from models.errors import ConfigError, PhyfoldError
@@ -48,7 +49,9 @@ METRICS = (
 def condense(report: dict[str, Any]) -> dict[str, Any]:
     """What of a report is kept in the repository."""
     metrics = {(m["name"], m["stage"]): m for m in report["metrics"]}
-    wanted = [metrics[key] for key in METRICS if key in metrics]
+    csi = report.get("csi")
+    keys = (*METRICS, *table_csi.METRICS) if csi else METRICS
+    wanted = [metrics[key] for key in keys if key in metrics]
     simulated: dict[str, Any] = next((s for s in report["steps"] if s["name"] == "simulate"), {})
     return {
         "build": report["build"],
@@ -62,6 +65,7 @@ def condense(report: dict[str, Any]) -> dict[str, Any]:
         "checks": report["checks"],
         "metrics": wanted,
         "curves": report["curves"],
+        **({"csi": {key: csi[key] for key in ("half", "other", "data")}} if csi else {}),
     }
 
 
@@ -87,9 +91,10 @@ def collect(root: Path, kept: Path) -> list[str]:
 
 def table(kept: Path) -> str:
     """The Markdown table of the kept results, and a line on how they were got."""
-    rows = [
+    bodies = [
         body for path in sorted(kept.glob("*.json")) if isinstance(body := read_json(path), dict)
     ]
+    rows = [body for body in bodies if "csi" not in body]
     if not rows:
         return "No results yet: `make run`, then `make table`.\n"
     rows.sort(key=_position)
@@ -100,6 +105,7 @@ def table(kept: Path) -> str:
     lines += [_line(_cells(row)) for row in rows]
     lines += _baselines(rows[0], len(titles))
     lines += ["", *_notes(rows)]
+    lines += table_csi.csi_lines([body for body in bodies if "csi" in body])
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CSI builds in the README's table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fpga_builds.storage import write_json
+from fpga_builds.table import collect, condense, table
+from fpga_builds.table_csi import csi_lines
+
+
+def metric(name: str, value: float, stage: str, **more: Any) -> dict[str, Any]:
+    """A metric as report.json has it."""
+    return {"name": name, "value": value, "stage": stage, "unit": "1", **more}
+
+
+def report(build: str, *, csi: bool) -> dict[str, Any]:
+    """What of a report.json the table reads."""
+    rows = [
+        metric("nmse_db", -13.84, "rtlsim", ci95=[-14.26, -13.43]),
+        metric("rho", 0.9791, "rtlsim"),
+        metric("feedback_bits", 1024, "rtlsim"),
+        metric("throughput_per_s", 2713.0, "rtlsim"),
+        metric("lut", 11772, "estimate"),
+    ]
+    section = {"half": "encoder", "other": "x", "data": "inh", "rtl": {}, "references": {}}
+    return {
+        **{"build": build, "description": "", "phyfold": "0", "steps": [], "seed": 1},
+        **{"frames": 500, "weights_sha256": "a", "passed": True, "checks": []},
+        "config": {"compile": {"part": "xczu7ev"}},
+        "metrics": rows,
+        "curves": {"rtl": []} if not csi else {},
+        "csi": section if csi else None,
+    }
+
+
+def test_a_row_has_nmse_with_interval_and_dashes_for_what_is_missing() -> None:
+    lines = csi_lines([condense(report("enc", csi=True))])
+    row = next(line for line in lines if line.startswith("| `enc`"))
+    assert "-13.84 (-14.26 to -13.43) | 0.9791 | - | 1,024 | 2,713 | - | - | 11,772" in row
+    assert "500 test samples (inh)" in lines[-1]
+
+
+def test_no_rows_no_table() -> None:
+    assert csi_lines([]) == []
+
+
+def test_both_kinds_of_builds_stand_in_the_table(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    write_json(tmp_path / "enc" / "report.json", report("enc", csi=True))
+    assert collect(tmp_path, kept) == ["enc"]
+    detector = condense(report("det", csi=False))
+    point = {"snr_db": 8.0, "ber": 1e-2, "ci95": [9e-3, 2e-2], "frames": 5}
+    write_json(kept / "det.json", {**detector, "curves": {"rtl": [point]}})
+    text = table(kept)
+    assert text.index("`det`") < text.index("`enc`")
+    assert "det" not in text[text.index("NMSE [dB]") :]
