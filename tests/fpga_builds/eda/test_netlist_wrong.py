@@ -144,7 +144,7 @@ def test_a_changed_weight_is_traced_to_its_layer(tmp_path: Path) -> None:
     def unused(*_: object) -> SimResult:
         raise AssertionError
 
-    bench = Bench(accelerator, unused, unused, unused, explain)  # type: ignore[arg-type]
+    bench = Bench(accelerator, unused, unused, unused, explain, unused)  # type: ignore[arg-type]
     expected = reference.run(accelerator, codes).reshape(FRAMES, -1)
     with pytest.raises(MismatchError, match=r"RTL and QONNX differ in .* layer l1 gives"):
         _compare(config_of(), bench, Chunk(None, 0, FRAMES), codes, got, expected)
