@@ -32,11 +32,14 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Every build with many frames, then the README's table: hours. Interrupted, it goes on.
+# Every build with many frames or samples, then the README's table: hours. Interrupted, it goes on.
 FRAMES ?= 100000
+SAMPLES ?= 500
 results: tools install
-	for build in fpga_builds/*/build.toml; do \
+	for build in fpga_builds/fullycon_*/build.toml; do \
 	  $(BIN)/phyfold run $$build --frames $(FRAMES) || exit 1; done
+	for build in fpga_builds/conv*/build.toml; do \
+	  $(BIN)/phyfold run $$build --samples $(SAMPLES) || exit 1; done
 	$(MAKE) table
 
 table: install
