@@ -243,10 +243,10 @@ def _build_library(plan: BuildPlan, folder: Path, jobs: int) -> None:
     config = folder / "config.vlt"
     with tools.storage_guard(folder):
         config.write_text(plan.config)
-    sources = ([config] if plan.config else []) + [path.resolve() for path in plan.sources]
+    paths = ([config] if plan.config else []) + list(plan.sources)
     words: list[str | Path] = [root / "bin" / "verilator_bin", *plan.verilator_flags]
     tools.run_tool(
-        [*words, "--top-module", plan.top_name, "--Mdir", "cpp", *sources],
+        [*words, "--top-module", plan.top_name, "--Mdir", "cpp", *(p.resolve() for p in paths)],
         cwd=folder,
         log_file=build_log,
         timeout_s=tools.timeout_s(VERILATE_TIMEOUT_S),

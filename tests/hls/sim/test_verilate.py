@@ -56,6 +56,16 @@ def test_other_weights_need_no_build(toy, toy_binary: SimBinary, tmp_path: Path)
 
 
 @pytest.mark.verilator
+@pytest.mark.parametrize("variant", [Variant.TRACE, Variant.PROBE], ids=lambda v: v.name.lower())
+def test_a_relative_folder_will_do(
+    toy, variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    binary = build(toy.files, toy.accelerator, Path("sim"), variant=variant)
+    assert binary.library.is_file()
+
+
+@pytest.mark.verilator
 def test_an_error_in_the_rtl_is_shown(toy, tmp_path: Path) -> None:
     source = tmp_path / "toy_top.sv"
     source.write_text(toy.files.sources[0].read_text().replace("sum = '0;", "sum = nothing;"))
