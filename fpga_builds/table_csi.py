@@ -68,7 +68,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         "-" if loss is None else f"{loss:+.2f}",
         number(value("feedback_bits", "rtlsim")),
         "-" if rate is None else f"{rate:,.0f}",
-        "-" if latency is None else f"{latency:.0f}",
+        "-" if latency is None else f"{latency:,.0f}",
         number(value("multipliers", "estimate")),
         number(value("lut", "estimate")),
         number(value("bram18", "estimate")),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fpga_builds import table
+from fpga_builds.config import load_build
 from fpga_builds.storage import hash_path, read_json, write_json
 from models.ber import BerPoint
 from models.errors import ConfigError
@@ -51,7 +52,9 @@ def test_the_readme_is_what_the_kept_results_give() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / table.KEPT).glob("*.json")), ids=lambda p: p.stem)
 def test_kept_results_are_those_of_the_shipped_weights(path: Path) -> None:
     kept = read_json(path)
-    weights = ROOT / "quant" / "checkpoints" / kept["build"] / "weights.safetensors"
+    checkpoint = load_build(kept["build"]).network.checkpoint
+    folder = ROOT / "quant" / ("csi/checkpoints" if "csi" in kept else "checkpoints")
+    weights = folder / str(checkpoint) / "weights.safetensors"
     assert kept["weights_sha256"] == hash_path(weights), "run `make results`: weights have changed"
 
 
