@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from fpga_builds.calibrate_images import image_points
+from fpga_builds.calibrate_images import image_points, point_name
 from fpga_builds.eda.synth import Synthesis, synthesize
 from hls.costs import Cost, kind_cost, stream_cost
 from hls.devices import Device, device
@@ -60,22 +60,18 @@ THRESHOLDS = ((60, 2, 12, 15), (300, 1, 13, 15), (30, 1, 12, 1), (30, 3, 12, 1))
 def layer_points() -> Iterator[tuple[str, Accelerator]]:
     """Single layers with random integers: (name, accelerator)."""
     for size in MATRIX_SIZES:
-        yield _name("mvau", size), matrix_layer(size[:4], size[4:])
+        yield point_name("mvau", size), matrix_layer(size[:4], size[4:])
     for size in DSP_SIZES:
-        yield _name("mvau_dsp", size), matrix_layer(size[:4], size[4:], dsp=True)
+        yield point_name("mvau_dsp", size), matrix_layer(size[:4], size[4:], dsp=True)
     for sizes in SPARSE_SIZES:
-        yield _name("sparse", sizes), matrix_layer(sizes[:4], sizes[6:], sizes[4:6])
+        yield point_name("sparse", sizes), matrix_layer(sizes[:4], sizes[6:], sizes[4:6])
     for numbers in REQUANTS:
-        yield _name("requant", numbers), requant_layer(numbers)
+        yield point_name("requant", numbers), requant_layer(numbers)
     for counts in THRESHOLDS:
-        yield _name("thresholds", counts), threshold_layer(counts)
+        yield point_name("thresholds", counts), threshold_layer(counts)
     for depth, width in FIFOS:
-        yield _name("fifo", (depth, width)), fifo_stream(depth, width)
+        yield point_name("fifo", (depth, width)), fifo_stream(depth, width)
     yield from image_points(UNIT)
-
-
-def _name(kind: str, size: Sequence[int]) -> str:
-    return "-".join(map(str, (kind, *size)))
 
 
 def matrix_layer(

@@ -26,17 +26,18 @@ CHANNELS = 8
 def image_points(unit: str) -> Iterator[tuple[str, Accelerator]]:
     """(name, accelerator called ``unit``) of every point."""
     for size in WINDOWS:
-        yield _name("window", size), _single(unit, "window", _window(size), size[:3], size[-1])
+        yield point_name("window", size), _single(unit, "window", _window(size), size[:3], size[-1])
     for tiles in POOLS:
-        yield _name("pool", tiles), _single(unit, "pool", _pool(tiles), tiles[:3], tiles[-2])
+        yield point_name("pool", tiles), _single(unit, "pool", _pool(tiles), tiles[:3], tiles[-2])
     for grown in UPSAMPLES:
         params = _upsample(grown)
-        yield _name("upsample", grown), _single(unit, "upsample", params, grown[:3], grown[-1])
+        yield point_name("upsample", grown), _single(unit, "upsample", params, grown[:3], grown[-1])
     for fork, join, pe, bits in JOINS:
-        yield _name(f"{fork}-{join}", (pe, bits)), _pair(unit, (fork, join), pe, bits)
+        yield point_name(f"{fork}-{join}", (pe, bits)), _pair(unit, (fork, join), pe, bits)
 
 
-def _name(kind: str, size: Sequence[int]) -> str:
+def point_name(kind: str, size: Sequence[int]) -> str:
+    """Name of a measured point."""
     return "-".join(map(str, (kind, *size)))
 
 

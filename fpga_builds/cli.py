@@ -277,13 +277,13 @@ def run(
     )
     job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
     simulation, result = commands.run_all(job)
-    p = result["plots"]
+    plots = result["plots"]
     body = {
         **simulation,
         "passed": result["passed"],
         "checks": result["checks"],
         "report": str(job.out / "report.json"),
-        "plot": next((str(job.out / p[n]) for n in ("ber", "csi") if n in p), None),
+        "plot": next((str(job.out / plots[n]) for n in ("ber", "csi") if n in plots), None),
     }
 
     def show(console: Any) -> None:

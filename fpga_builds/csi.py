@@ -65,17 +65,22 @@ def draw_samples(config: BuildConfig, progress: Advance) -> tuple[FloatArray, di
 
 def load_samples(path: Path) -> FloatArray:
     """Samples [n, 2, 32, 32] of the data step."""
-    samples: FloatArray = _load(path, "samples")
+    samples: FloatArray = load_array(path, "samples")
     return samples
 
 
 def load_codewords(path: Path) -> IntArray:
     """Codewords [n, values] of an encoder's RTL, as its output border has them."""
-    codes: IntArray = _load(path, "codewords").astype(np.int64)
+    codes: IntArray = load_array(path, "codewords").astype(np.int64)
     return codes
 
 
-def _load(path: Path, name: str) -> npt.NDArray[Any]:
+def load_array(path: Path, name: str) -> npt.NDArray[Any]:
+    """An array of a step's .npz file.
+
+    Raises:
+        CheckError: it is not there, or damaged.
+    """
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             array: npt.NDArray[Any] = file[name]

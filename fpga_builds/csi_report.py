@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fpga_builds import plots
 from fpga_builds.checks import Check
 from fpga_builds.config import BuildConfig
+from fpga_builds.csi import load_array
 from fpga_builds.metrics import Metric, MetricSet
 from fpga_builds.state import State
 from fpga_builds.steps.rtl_count import rtl_metric
@@ -75,6 +74,6 @@ def example_plot(config: BuildConfig, state: State, out: Path) -> dict[str, str]
     """Writes plots/csi.png of the examples that the simulation kept."""
     if config.csi is None or not state.has("examples"):
         return {}
-    with np.load(state.file("examples"), allow_pickle=False) as file:
-        plots.csi_plot(config.name, file["samples"], file["images"], out / "plots" / "csi.png")
+    samples, images = (load_array(state.file("examples"), n) for n in ("samples", "images"))
+    plots.csi_plot(config.name, samples, images, out / "plots" / "csi.png")
     return {"csi": "plots/csi.png"}

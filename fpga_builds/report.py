@@ -256,6 +256,11 @@ def ber_rows(curves: dict[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]
     return [rows[snr] for snr in sorted(rows)]
 
 
+def markdown_row(cells: Sequence[str]) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"
+
+
 def number(value: float | None) -> str:
     """A number for people: integers with separators, small ones in scientific notation."""
     if value is None:

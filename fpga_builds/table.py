@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fpga_builds import table_csi
-from fpga_builds.report import number
+from fpga_builds.report import markdown_row, number
 from fpga_builds.storage import read_json, write_json
 from models.errors import ConfigError, PhyfoldError
 from models.files import write_atomic
@@ -101,8 +101,8 @@ def table(kept: Path) -> str:
     heads = [f"BER at {snr:g} dB (95 %)" for snr in SNRS_DB]
     titles = ["build", *heads, "loss [dB]", "frames/s", "latency [us]", "multipliers", "LUT"]
     titles += ["weights [kbit]", "non-zero MACs"]
-    lines = [_line(titles), _line(["---"] + ["---:"] * (len(titles) - 1))]
-    lines += [_line(_cells(row)) for row in rows]
+    lines = [markdown_row(titles), markdown_row(["---"] + ["---:"] * (len(titles) - 1))]
+    lines += [markdown_row(_cells(row)) for row in rows]
     lines += _baselines(rows[0], len(titles))
     lines += ["", *_notes(rows)]
     lines += table_csi.csi_lines([body for body in bodies if "csi" in body])
@@ -112,10 +112,6 @@ def table(kept: Path) -> str:
 def _position(row: dict[str, Any]) -> tuple[int, str]:
     name = row["build"].removeprefix("fullycon_")
     return (ORDER.index(name) if name in ORDER else len(ORDER), name)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -157,7 +153,7 @@ def _baselines(row: dict[str, Any], columns: int) -> list[str]:
         points = {p["snr_db"]: p for p in row["curves"].get(key, [])}
         if points:
             cells = [name, *(_interval(points.get(snr)) for snr in SNRS_DB)]
-            lines.append(_line(cells + ["-"] * (columns - len(cells))))
+            lines.append(markdown_row(cells + ["-"] * (columns - len(cells))))
     return lines
 
 

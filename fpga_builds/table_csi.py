@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fpga_builds.report import number
+from fpga_builds.report import markdown_row, number
 
 METRICS = (
     ("nmse_db", "rtlsim"),
@@ -28,8 +28,8 @@ def csi_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Lines of the table and its notes; none without rows."""
     if not rows:
         return []
-    lines = [_line(TITLES), _line(["---", *["---:"] * (len(TITLES) - 1)])]
-    lines += [_line(_cells(row)) for row in sorted(rows, key=lambda row: str(row["build"]))]
+    lines = [markdown_row(TITLES), markdown_row(["---", *["---:"] * (len(TITLES) - 1)])]
+    lines += [markdown_row(_cells(row)) for row in sorted(rows, key=lambda row: str(row["build"]))]
     samples = sorted({row["frames"] for row in rows})
     counts = f"{samples[0]:,}" + (f" to {samples[-1]:,}" if len(samples) > 1 else "")
     data = ", ".join(sorted({row["csi"]["data"] for row in rows}))
@@ -43,10 +43,6 @@ def csi_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "The networks are our own reconstruction."
     )
     return ["", *lines, "", notes]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from hls.cycles import rom_blocks, rom_regs, rom_rows
+from hls.cycles import FIFO_BLOCK_DEPTH, rom_blocks, rom_regs, rom_rows
 from hls.devices import Device
 
 LUT_PRICE = {"ecp5": 16.0, "xc7": 65.3, "xcup": 65.3}
 """ROM bits in LUTs that Yosys takes for 1 while 18 kbit of block RAM cost 128. On AMD parts it says
 64; the edge that was measured lies 2 % above."""
 BLOCK_BITS = 18_432
-FIFO_BLOCK_DEPTH = 64
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ ROM_BLOCK_DEPTH = 64
 ROM_ROW_DEPTH = 512
 ROM_ROW_WORDS = 8
 FIFO_BLOCK_DEPTH = 64
+"""Up to this depth a phy_fifo lies in LUT RAM, deeper ones in block RAM."""
 
 
 @dataclass(frozen=True)

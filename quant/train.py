@@ -200,13 +200,11 @@ class Trainer(TrainingRun[Progress]):
         """One optimiser step on fresh frames; returns the loss [nat/bit]."""
         train = self.recipe.train
         factor = self.rate(self.step)
-        for optimizer, base in zip(self.optimizers, (train.lr, train.bias_lr), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = base * factor
+        self.set_rates([train.lr * factor, train.bias_lr * factor])
+        for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         x, y = self.source.draw(train.batch)
-        low = train.precision == "bfloat16" and self.step < train.exact_from * train.steps
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+        with self.autocast(train.precision, train.exact_from):
             outputs = self.network(y)
             if self.teacher is not None:
                 with torch.no_grad():
@@ -215,11 +213,7 @@ class Trainer(TrainingRun[Progress]):
         loss.backward()
         if self.pruner is not None:
             self.pruner.mask_gradients()
-        for optimizer in self.optimizers:
-            optimizer.step()
-        self.step += 1
-        if self.pruner is not None:
-            self.pruner.step(self.step, train.steps)
+        self.optimise()
         return float(loss.detach())
 
     def tensors(self) -> dict[str, Tensor]:

@@ -106,6 +106,25 @@ class TrainingRun(ABC, Generic[P]):
     def finish(self) -> None:
         """Last touch on the trained network, and its checkpoint."""
 
+    def set_rates(self, rates: Sequence[float]) -> None:
+        """Learning rate of every optimiser, in their order."""
+        for optimizer, rate in zip(self.optimizers, rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
+    def autocast(self, precision: str, exact_from: float) -> torch.autocast:
+        """Where a step is computed: in bfloat16, if asked for, up to the part ``exact_from``."""
+        low = precision == "bfloat16" and self.step < exact_from * self.steps
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
+
+    def optimise(self) -> None:
+        """One step of all optimisers on the gradients, and of the pruner, if there is one."""
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.step += 1
+        if self.pruner is not None:
+            self.pruner.step(self.step, self.steps)
+
     def run(self, progress: Callable[[P], None] | None = None) -> None:
         """Train to the end (or ``stop_after``), saving state; then write the checkpoint."""
         stop = min(self.steps, self.options.stop_after or self.steps)

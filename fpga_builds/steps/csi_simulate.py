@@ -20,10 +20,11 @@ from fpga_builds.steps.rtl_count import (
     cycle_metrics,
     cycles_summary,
     outputs_of,
+    qonnx_runner,
     rtl_bench,
     rtl_metric,
 )
-from fpga_builds.stimulus import FloatArray, dequantize
+from fpga_builds.stimulus import dequantize
 from fpga_builds.storage import exclusive, hash_path, hash_sources, write_json
 from hls.ir import Accelerator
 from models.errors import ConfigError
@@ -55,8 +56,7 @@ def encode(context: StepContext) -> StepOutput:
         state = flow.run("simulate")
     codes = csi.load_codewords(state.file("codewords"))
     border = Accelerator.load(state.file("accelerator")).output
-    values = dequantize(border, codes)
-    _save(context.folder / CODEWORDS, codewords=codes, values=values)
+    _save(context.folder / CODEWORDS, values=dequantize(border, codes))
     facts = {"encoder": config.name, "feedback_bits": csi.feedback_bits(border)}
     return StepOutput({"feedback": CODEWORDS}, (), facts)
 
@@ -85,14 +85,14 @@ def simulate(context: StepContext) -> StepOutput:
     accelerator = Accelerator.load(context.input("accelerator"))
     encoder = csi.csi_of(config).half == "encoder"
     samples = csi.load_samples(context.input("samples"))
-    values = samples if encoder else _values(context.input("feedback"))
+    values = samples if encoder else csi.load_array(context.input("feedback"), "values")
     frames = csi.frame_source(config, samples, values)
-    decode = _decoder(context.input("other_model")) if encoder else None
+    decode = qonnx_runner(context.input("other_model")) if encoder else None
     score = csi.scorer(accelerator.output, decode)
     names = ["samples", "other_model"] if encoder else ["samples", "feedback"]
     keyed = tuple(hash_path(context.input(name)) for name in names)
     keyed += tuple(hash_sources(name) for name in METRICS_TEXT)
-    with rtl_bench(context, frames, score, keyed=keyed, keep_outputs=True) as bench:
+    with rtl_bench(context, accelerator, frames, score, keyed=keyed, keep_outputs=True) as bench:
         records = count_chunks(context, bench)
         outputs = outputs_of(context, bench)
     files = {"simulation": "simulation.json", "examples": EXAMPLES_FILE}
@@ -105,19 +105,6 @@ def simulate(context: StepContext) -> StepOutput:
     body = summary(config, accelerator, records, csi.feedback_bits(border))
     write_json(context.folder / "simulation.json", body)
     return StepOutput(files, metrics(body), body)
-
-
-def _values(path: Path) -> FloatArray:
-    with np.load(path, allow_pickle=False) as file:
-        values: FloatArray = file["values"]
-    return values
-
-
-def _decoder(model: Path) -> Any:
-    from hls.qonnx_exec import load_model, run_qonnx
-
-    loaded = load_model(model)
-    return lambda values: run_qonnx(loaded, values)
 
 
 def _save(path: Path, **arrays: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fpga_builds.config import BUILDS_FOLDER, BuildConfig, load_build
 from fpga_builds.progress import Reporter
+from fpga_builds.steps.train import training_bar
 from models.errors import ConfigError
 from models.files import storage_guard
 
@@ -75,18 +76,11 @@ def train_csi_here(
 
     place = None if data is None else Path(data)
     options = CsiTrainOptions(device=device, threads=threads, cost2100=place)
-    every = max(1, recipe.train.steps // 20)
-    shown = 0
-    with reporter.bar(f"train {recipe.name}", recipe.train.steps) as advance:
+    with training_bar(reporter, recipe.name, folder, recipe.train.steps) as tell:
 
         def progress(now: CsiProgress) -> None:
-            nonlocal shown
-            advance(now.step, now.steps)
-            reporter.kept = f"training state of {recipe.name} in {folder}, at most a minute old"
-            if now.step - shown >= every or now.step == now.steps:
-                shown = now.step
-                val = "" if now.val_nmse_db is None else f", validation {now.val_nmse_db:.2f} dB"
-                reporter.line(f"  step {now.step} of {now.steps}: {now.train_nmse_db:.2f} dB{val}")
+            val = "" if now.val_nmse_db is None else f", validation {now.val_nmse_db:.2f} dB"
+            tell(now.step, f"{now.train_nmse_db:.2f} dB{val}")
 
         with storage_guard(folder):
             train_csi(recipe, folder, options, progress)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -32,18 +31,15 @@ from models.errors import ConfigError
 def run(context: StepContext) -> StepOutput:
     """Build the simulation, count all chunks, add them up."""
     config = context.config
-    border = Accelerator.load(context.input("accelerator")).input
-    frames = stimulus.frame_source(config, border)
-    with rtl_bench(context, frames, _score(context), keyed=_keyed(config)) as bench:
+    accelerator = Accelerator.load(context.input("accelerator"))
+    frames = stimulus.frame_source(config, accelerator.input)
+    hard = accelerator.output.meaning == "hard_bits"
+    score = count_bits if hard else count_nothing
+    with rtl_bench(context, accelerator, frames, score, keyed=_keyed(config)) as bench:
         records = count_chunks(context, bench)
-        body = summary(config, bench.accelerator, records)
+    body = summary(config, accelerator, records)
     write_json(context.folder / "simulation.json", body)
     return StepOutput({"simulation": "simulation.json"}, _metrics(body), body)
-
-
-def _score(context: StepContext) -> Callable[[Chunk, Any, IntArray], dict[str, Any] | None]:
-    hard = Accelerator.load(context.input("accelerator")).output.meaning == "hard_bits"
-    return count_bits if hard else lambda _chunk, _sent, _outputs: None
 
 
 def count_bits(chunk: Chunk, sent: Any, outputs: IntArray) -> dict[str, Any] | None:
@@ -53,6 +49,10 @@ def count_bits(chunk: Chunk, sent: Any, outputs: IntArray) -> dict[str, Any] | N
     if sent is None:
         return None
     return dict(count(float(chunk.snr_db or 0.0), sent, outputs).to_json())
+
+
+def count_nothing(_chunk: Chunk, _sent: Any, _outputs: IntArray) -> None:
+    """Soft outputs: there are no bits to count."""
 
 
 def _keyed(config: BuildConfig) -> tuple[Any, ...]:

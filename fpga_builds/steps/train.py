@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,27 +80,41 @@ def train_here(
         recipe = recipe.model_copy(update={"train": train})
     recipe = recipe.quick() if quick else recipe
     last: dict[str, Any] = {"steps": recipe.train.steps, "ber_10db": None, "sparsity": None}
-    every = max(1, recipe.train.steps // 20)
-    shown = 0
-
-    with reporter.bar(f"train {recipe.name}", recipe.train.steps) as advance:
+    with training_bar(reporter, recipe.name, folder, recipe.train.steps) as tell:
 
         def progress(now: Progress) -> None:
-            nonlocal shown
-            advance(now.step, now.steps)
-            reporter.kept = f"training state of {recipe.name} in {folder}, at most a minute old"
             last["sparsity"] = now.sparsity
             if now.ber_10db is not None:
                 last["ber_10db"] = now.ber_10db
-            if now.step - shown >= every or now.step == now.steps:
-                shown = now.step
-                ber = "" if now.ber_10db is None else f", BER at 10 dB {now.ber_10db:.2e}"
-                reporter.line(f"  step {now.step} of {now.steps}: loss {now.loss:.5f}{ber}")
+            ber = "" if now.ber_10db is None else f", BER at 10 dB {now.ber_10db:.2e}"
+            tell(now.step, f"loss {now.loss:.5f}{ber}")
 
         with storage_guard(folder):
             train_recipe(recipe, folder, TrainOptions(device=device, threads=threads), progress)
             curve = plot_learning_curve(folder)
     return {"build": name, "checkpoint": str(folder), "learning_curve": str(curve), **last}
+
+
+@contextlib.contextmanager
+def training_bar(
+    reporter: Reporter, name: str, folder: Path, steps: int
+) -> Iterator[Callable[[int, str], None]]:
+    """Shows a training of ``steps`` steps in ``folder``; is told (step, how it goes).
+
+    How it goes is shown in words some twenty times.
+    """
+    every, shown = max(1, steps // 20), 0
+    with reporter.bar(f"train {name}", steps) as advance:
+
+        def tell(step: int, text: str) -> None:
+            nonlocal shown
+            advance(step, steps)
+            reporter.kept = f"training state of {name} in {folder}, at most a minute old"
+            if step - shown >= every or step == steps:
+                shown = step
+                reporter.line(f"  step {step} of {steps}: {text}")
+
+        yield tell
 
 
 def _recipe_of(folder: Path) -> Recipe:

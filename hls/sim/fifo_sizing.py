@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from hls.cost_terms import ram_blocks
-from hls.cycles import accelerator_cycles
+from hls.cycles import FIFO_BLOCK_DEPTH, accelerator_cycles
 from hls.ir import IMAGE_KINDS, Accelerator, IntArray, Stream
 from hls.sim.engine import MIN_WATCHDOG_CYCLES, Simulator, flat_codes
 from hls.sim.streams import fifo_scope, ordered_streams
@@ -35,9 +35,6 @@ log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3
 """Relative difference of two II that counts as none: means over a few dozen frames."""
-
-LUT_DEPTH = 64
-"""Up to this depth a phy_fifo lies in LUT RAM, deeper ones in block RAM."""
 
 WriteRtlFn = Callable[[Accelerator, Path], RtlFiles]
 
@@ -209,7 +206,7 @@ class _GraphSearch(_Search):
             log.warning("%s: FIFO depths stay at two frames", self.accelerator.name)
             depths = dict(self.deep)
         inside = branches(self.accelerator)
-        large = [s for s in self.inner if s.name in inside and depths[s.name] > LUT_DEPTH]
+        large = [s for s in self.inner if s.name in inside and depths[s.name] > FIFO_BLOCK_DEPTH]
         others = [s.name for s in self.inner if depths[s.name] and s not in large]
         depths = self._wired(simulator, depths, others, ideal)
         for stream in large:
@@ -262,14 +259,14 @@ def cheaper_depths(depth: int, width: int) -> list[int]:
     What a FIFO held in the even schedule is seldom far from what it needs: less than half of it is
     not tried.
     """
-    choices = (LUT_DEPTH, 512, 1024, 2048, 4096, 8192, 16384)
+    choices = (FIFO_BLOCK_DEPTH, 512, 1024, 2048, 4096, 8192, 16384)
     used = fifo_blocks(depth, width)
     return [d for d in choices if depth / 2 <= d < depth and fifo_blocks(d, width) < used]
 
 
 def fifo_blocks(depth: int, width: int) -> int:
     """Blocks of 18 kbit of a FIFO; none where it lies in LUT RAM."""
-    return 0 if depth <= LUT_DEPTH else ram_blocks(depth, width)
+    return 0 if depth <= FIFO_BLOCK_DEPTH else ram_blocks(depth, width)
 
 
 def branches(accelerator: Accelerator) -> set[str]:

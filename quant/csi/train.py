@@ -152,12 +152,9 @@ class CsiTrainer(TrainingRun[CsiProgress]):
         """One optimiser step; returns the NMSE of its batch before it."""
         train = self.recipe.train
         factor = self.rate(self.step)
-        for optimizer, base in zip(self.optimizers, (train.lr, train.other_lr), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = base * factor
+        self.set_rates([train.lr * factor, train.other_lr * factor])
         x = self.source.draw()
-        low = train.precision == "bfloat16" and self.step < train.exact_from * train.steps
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+        with self.autocast(train.precision, train.exact_from):
             y = self.network(x)
         loss = nn.functional.mse_loss(y.float(), x)
         self.network.zero_grad(set_to_none=True)
@@ -166,11 +163,7 @@ class CsiTrainer(TrainingRun[CsiProgress]):
             self.pruner.mask_gradients()
         for matrix, kernel in zip(self.matrices, self.kernels, strict=True):
             matrix.grad = kernel.grad.reshape(matrix.shape)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        self.step += 1
-        if self.pruner is not None:
-            self.pruner.step(self.step, train.steps)
+        self.optimise()
         return float(loss.detach())
 
     def tensors(self) -> dict[str, Tensor]:
