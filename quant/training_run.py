@@ -61,6 +61,12 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def cpu_has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 matrices in hardware."""
+    able = torch.cpu.get_capabilities()
+    return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 class TrainingRun(ABC, Generic[P]):
     """One training run in one folder; a trainer adds the network, the samples and the step.
 
@@ -113,8 +119,13 @@ class TrainingRun(ABC, Generic[P]):
                 group["lr"] = rate
 
     def autocast(self, precision: str, exact_from: float) -> torch.autocast:
-        """Where a step is computed: in bfloat16, if asked for, up to the part ``exact_from``."""
+        """Where a step is computed: in bfloat16, if asked for, up to the part ``exact_from``.
+
+        A processor without bfloat16 instructions computes all in float32: emulated, a step took ten
+        times as long.
+        """
         low = precision == "bfloat16" and self.step < exact_from * self.steps
+        low = low and (self.device.type != "cpu" or cpu_has_bfloat16())
         return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
 
     def optimise(self) -> None:

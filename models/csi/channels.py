@@ -7,8 +7,9 @@
 One base station with a uniform linear array of 32 vertical omnidirectional elements, half a
 wavelength apart, in the centre of a square; one user with one such element, placed uniformly in the
 square: a new drop, with its own large-scale parameters, for every sample. 257 tones over 20 MHz,
-brought to the angular-delay form (`models.csi.metrics.angular_delay`), first 32 delays, unit power.
-Delays are relative to the first path. Path loss and shadowing scale a whole sample: left out.
+brought to the angular-delay form (`models.csi.metrics.angular_delay`), first 32 delays, scaled to a
+peak of 32. Delays are relative to the first path. Path loss and shadowing, which scale a whole
+sample, are left out.
 
     inh   InH, open office, 5.3 GHz, 20 m square, heights 3 m and 1.5 m, random line of sight
     umi   UMi street canyon, 2 GHz, 400 m square, heights 10 m and 1.5 m, outdoor users
@@ -35,6 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.csi.data import (
+    FORMAT,
     SMALL_SET,
     SPLITS,
     CsiData,
@@ -43,7 +45,7 @@ from models.csi.data import (
     save_codes,
     to_codes,
 )
-from models.csi.metrics import ANGLES, angular_delay, to_real, unit_power
+from models.csi.metrics import ANGLES, angular_delay, scale_to_peak, to_real
 from models.errors import ConfigError, PhyfoldError
 from models.files import storage_guard, write_atomic
 
@@ -57,7 +59,7 @@ PART_BLOCKS = 5
 
 TONES = 257
 BANDWIDTH_HZ = 20e6
-SMALL_STEP_LOG2 = -7
+SMALL_STEP_LOG2 = -6
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,13 @@ class ChannelSet:
             "antennas": ANGLES,
             "tones": TONES,
             "bandwidth_hz": BANDWIDTH_HZ,
-            "scaling": "unit power",
+            "scaling": "peak 32",
         }
 
     def path(self, folder: Path) -> Path:
-        """The set's file in ``folder``: another one for every change of sizes or seed."""
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """The set's file in ``folder``: another one for other sizes, seed or file format."""
+        key = json.dumps({**asdict(self), "format": FORMAT}, sort_keys=True)
+        digest = hashlib.sha256(key.encode()).hexdigest()
         return folder / f"csi_{self.scenario}_{digest[:12]}.npz"
 
 
@@ -138,7 +141,7 @@ def draw_block(scenario: str, seed: int, split: str, block: int) -> npt.NDArray[
     positions = np.random.default_rng(sequence).random((BLOCK, 1, 2)) - 0.5
     with torch.random.fork_rng(devices=[]):  # Sionna's seed is also that of torch
         h = _sionna_channel(scenario, place, positions, int(sequence.generate_state(1)[0]))
-    return unit_power(to_real(angular_delay(h)))
+    return scale_to_peak(to_real(angular_delay(h)))
 
 
 def _sionna_channel(
@@ -239,7 +242,7 @@ def _part(wanted: ChannelSet, split: str, first: int, path: Path) -> npt.NDArray
 
 
 def write_small_set(path: Path = SMALL_SET) -> Path:
-    """The small InH set of the tests: 300 + 50 + 150 samples in steps of 2^-7 (-53 dB)."""
+    """The small InH set of the tests: 300 + 50 + 150 samples in steps of 2^-6."""
     wanted = ChannelSet("inh", train=300, val=50, test=150, seed=7)
     codes = {}
     for split in SPLITS:

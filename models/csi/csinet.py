@@ -6,23 +6,22 @@
     RefineNet conv 3x3 2 -> 8 -> 16 -> 2, BatchNorm each, LeakyReLU between, plus its input,
               LeakyReLU
 
-It works on values in [0, 1]: 0.5 + x / (2 sqrt(2048)) for samples of unit power, so that the
-largest possible one fits. A floating-point reference: its dense layers never become hardware.
+It works on values in [0, 1]: 0.5 + x / 64 for samples with a peak of 32. A floating-point
+reference: its dense layers never become hardware.
 """
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 from torch import Tensor, nn
 
-from models.csi.metrics import ANGLES, DELAYS, RATIOS, VALUES
+from models.csi.metrics import ANGLES, DELAYS, PEAK, RATIOS, VALUES
 from models.errors import ConfigError
 
 SLOPE = 0.3
 REFINE = (2, 8, 16, 2)
-HALF_RANGE = 2.0 * math.sqrt(VALUES)
+RANGE = 2.0 * PEAK
 MOMENTUM = 0.01
 """Keras' default, which the published code used (there 0.99, counted the other way round)."""
 
@@ -72,8 +71,8 @@ class CsiNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction of x."""
-        out: Tensor = self.decoder(self.encoder(x / HALF_RANGE + 0.5))
-        return (out - 0.5) * HALF_RANGE
+        out: Tensor = self.decoder(self.encoder(x / RANGE + 0.5))
+        return (out - 0.5) * RANGE
 
     @property
     def weights(self) -> int:

@@ -4,7 +4,7 @@
 A generated set is one compressed ``.npz`` file: int16 codes of each split with one step for all
 (a power of two), and the JSON of what made it. `read_cost2100` reads a folder of CsiNet's files:
 ``DATA_H{train,val,test}{in,out}.mat``, key ``HT`` [n, 2048] = (n, 2, 32, 32), 0.5 + scaled Re/Im.
-All samples are centred and of unit power (`models.csi.metrics.unit_power`).
+All samples are centred and have a peak of 32 (`models.csi.metrics.scale_to_peak`).
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.csi.metrics import ANGLES, DELAYS, VALUES, CsiArray, check_csi, unit_power
+from models.csi.metrics import ANGLES, DELAYS, VALUES, CsiArray, check_csi, scale_to_peak
 from models.errors import ConfigError
 from models.files import write_atomic
 
 SPLITS = ("train", "val", "test")
 STEP_LOG2 = -9
-"""log2 of the step of stored codes: rounding them costs -65 dB of a sample's energy."""
+"""log2 of the step of stored codes: rounding them costs at most -62 dB of a sample's energy."""
 
 DATA_VARIABLE = "PHYFOLD_DATA"
 DEFAULT_FOLDER = Path("build") / "data"
 SMALL_SET = Path(__file__).parent.parent / "data" / "csi_inh_small.npz"
 """A few hundred InH channels for tests and demonstrations; `models.csi.channels` makes it."""
 
-FORMAT = "phyfold-csi-1"
+FORMAT = "phyfold-csi-2"
 DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 """What numpy raises for a file that is truncated or of another kind."""
 
@@ -49,7 +49,7 @@ class CsiData:
 
     Attributes:
         name: what the report calls it.
-        train, val, test: [n, 2, 32 delays, 32 angles], float32, centred, unit power.
+        train, val, test: [n, 2, 32 delays, 32 angles], float32, centred, peak 32.
         info: what made it, as plain data.
     """
 
@@ -149,7 +149,7 @@ def load_data(path: Path) -> CsiData:
 
 
 def read_cost2100(folder: Path, place: str = "in") -> CsiData:
-    """CsiNet's COST2100 files in ``folder``, centred and scaled to unit power per sample.
+    """CsiNet's COST2100 files in ``folder``, centred, every sample scaled to a peak of 32.
 
     Args:
         folder: holds ``DATA_Htrain{place}.mat`` and the same of ``val`` and ``test``.
@@ -169,9 +169,9 @@ def read_cost2100(folder: Path, place: str = "in") -> CsiData:
     arrays = {}
     for split in SPLITS:
         path = folder / f"DATA_H{split}{place}.mat"
-        arrays[split] = unit_power(_read_mat(path) - COST2100_OFFSET)
+        arrays[split] = scale_to_peak(_read_mat(path) - COST2100_OFFSET)
     sizes = {split: len(arrays[split]) for split in SPLITS}
-    info = {"source": "COST2100", "place": place, "samples": sizes, "scaling": "unit power"}
+    info = {"source": "COST2100", "place": place, "samples": sizes, "scaling": "peak 32"}
     return CsiData(f"cost2100_{place}", arrays["train"], arrays["val"], arrays["test"], info)
 
 

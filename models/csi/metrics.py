@@ -34,6 +34,9 @@ ANGLES = 32
 VALUES = 2 * DELAYS * ANGLES
 """Real values of one sample; a compression ratio of 1/r leaves VALUES / r of them."""
 
+PEAK = 32.0
+"""Largest magnitude of a scaled sample."""
+
 RATIOS = (4, 8, 16, 32, 64)
 RHO_TONES = 257
 RHO_SUBCARRIERS = 125
@@ -224,17 +227,18 @@ def angular_delay(
     return matrix
 
 
-def unit_power(x: npt.ArrayLike) -> CsiArray:
-    """Every sample of x [n, 2, 32, 32] scaled so that its 2048 real values have mean square 1.
+def scale_to_peak(x: npt.ArrayLike) -> CsiArray:
+    """Every sample of x [n, 2, 32, 32] scaled so that its largest magnitude (Re, Im) is `PEAK`.
 
-    Neither NMSE nor rho depends on it. It is the receiver's gain control; the gain is no part of
-    the feedback bits. The largest possible value is sqrt(2048) = 45.3. Result float32.
+    It is the receiver's gain control, set by the peak so that few bits hold every sample. Indoors
+    it leaves a root mean square of about 1. Neither NMSE nor rho depends on it, and the gain is no
+    part of the feedback bits. Result float32.
     """
     array = check_csi(x, "CSI").astype(np.float64)
-    power = np.mean(np.square(array), axis=(1, 2, 3), keepdims=True)
-    if not power.all():
-        raise ConfigError(f"sample {int(np.argmin(power))} has no energy: it cannot be scaled")
-    scaled: CsiArray = (array / np.sqrt(power)).astype(np.float32)
+    peak = np.abs(array).max(axis=(1, 2, 3), keepdims=True)
+    if not peak.all():
+        raise ConfigError(f"sample {int(np.argmin(peak))} has no energy: it cannot be scaled")
+    scaled: CsiArray = (array * (PEAK / peak)).astype(np.float32)
     return scaled
 
 

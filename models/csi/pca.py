@@ -4,12 +4,14 @@
     code = (x - m) B,   y = m + B code,   m the mean of the training samples,
     B [2048, k] the k strongest eigenvectors of their covariance, k = 2048 / ratio
 
-No bit of the code is counted: its values are real numbers.
+x is scaled to unit energy first and back at the end, so that the squared error that PCA minimizes
+is the NMSE. No bit of the code is counted: its values are real numbers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +33,7 @@ class Pca:
         if not 1 <= components <= VALUES:
             raise ConfigError(f"{components} components: must be 1 to {VALUES}")
         flat = check_csi(train, "training samples").reshape(-1, VALUES).astype(np.float64)
+        flat = flat / _norms(flat, "training sample")
         mean = flat.mean(axis=0)
         flat -= mean
         if len(flat) < VALUES:
@@ -47,14 +50,24 @@ class Pca:
         if ratio < 1 or kept > self.basis.shape[1]:
             raise ConfigError(f"ratio {ratio}: this PCA has {self.basis.shape[1]} components")
         array = check_csi(x, "CSI")
+        flat = array.reshape(-1, VALUES)
+        norms = _norms(flat, "sample")
         basis = self.basis[:, :kept]
-        code = (array.reshape(-1, VALUES) - self.mean) @ basis
-        y: CsiArray = (self.mean + code @ basis.T).reshape(array.shape).astype(np.float32)
+        code = (flat / norms - self.mean) @ basis
+        y: CsiArray = ((self.mean + code @ basis.T) * norms).reshape(array.shape).astype(np.float32)
         return y
 
     def weights(self, ratio: int) -> int:
         """Weights of encoder and decoder, which are also the multiplications of one sample."""
         return 2 * VALUES * (VALUES // ratio)
+
+
+def _norms(flat: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Norm of every row, [n, 1]."""
+    norms: npt.NDArray[Any] = np.linalg.norm(flat, axis=1, keepdims=True)
+    if not norms.all():
+        raise ConfigError(f"{name} {int(np.argmin(norms))} has no energy: it cannot be scaled")
+    return norms
 
 
 def pca_points(train: npt.ArrayLike, test: npt.ArrayLike) -> dict[int, CsiPoint]:

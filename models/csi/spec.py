@@ -277,9 +277,9 @@ def _conv_csinet(ratio: int, code: int) -> NetworkSpec:
 def _conv_squ_csinet(ratio: int, code: int) -> NetworkSpec:
     encoder = (
         Conv(8, pool=(2, 1)),
-        Fire(8, 8, 16, pool=(2, 1)),
+        Conv(24, pool=(2, 1)),
         Fire(12, 16, 24, pool=(2, 1)),
-        Fire(16, 24, 40, pool=(2, 1)),
+        Fire(16, 24, 32, pool=(2, 1)),
         Fire(16, 32, 32, pool=(2, 1)),
         Conv(code, 1, relu=False),
     )
@@ -294,7 +294,7 @@ def _conv_squ_csinet(ratio: int, code: int) -> NetworkSpec:
         Upsample((2, 1)),
         Fire(8, 12, 12),
         Upsample((2, 1)),
-        Fire(8, 8, 8),
+        Conv(12),
         Upsample((2, 1)),
         Conv(2, relu=False),
     )

@@ -60,7 +60,7 @@ class CsiQuantConfig(Strict):
     ] = None
     code_bits: Annotated[Bits, Field(description="bits of a codeword value, B")] = 8
     input_bits: Bits = 8
-    input_scale_log2: Annotated[int, Field(ge=-8, le=4, description="log2 of the input step")] = -1
+    input_scale_log2: Annotated[int, Field(ge=-8, le=4, description="log2 of the input step")] = -2
     weight_scale: Annotated[
         ScaleRule, Field(description="one weight scale a tensor, or one an output channel")
     ] = "channel"

