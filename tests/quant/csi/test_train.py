@@ -135,7 +135,7 @@ def test_metrics_beside_the_checkpoint(trained: Path, small: CsiData) -> None:
     network = load_csi_checkpoint(trained / "small")[1]
     assert result["nmse_db"] == count(small.test, _output(network, small.test)).nmse_db
     assert result["ci95"][0] < result["nmse_db"] < result["ci95"][1]
-    assert result["budget"]["samples"] == 1600
+    assert result["budget"]["samples"] == 3200
     assert result["cost"]["feedback_bits"] == 128 * 32
     assert result["cost"]["weights"] == recipe().spec.weights
 
