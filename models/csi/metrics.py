@@ -57,6 +57,12 @@ def check_csi(x: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
     return array
 
 
+def require_energy(sizes: npt.NDArray[Any] | np.float64, name: str, rule: str) -> None:
+    """Refuse samples of which ``sizes`` (energy, norm or peak, one a sample) is zero."""
+    if not sizes.all():
+        raise ConfigError(f"{name} {int(np.argmin(sizes))} has no energy: {rule}")
+
+
 @dataclass(frozen=True)
 class CsiPoint:
     """Sums over samples of their error ratio and cosine; two points of other samples add up.
@@ -152,8 +158,7 @@ def error_ratios(x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """
     a, b = _pair(x, y)
     energy = np.sum(np.square(a), axis=(1, 2, 3), dtype=np.float64)
-    if not energy.all():
-        raise ConfigError(f"sample {int(np.argmin(energy))} has no energy: its NMSE is undefined")
+    require_energy(energy, "sample", "its NMSE is undefined")
     error: npt.NDArray[np.float64] = np.sum(np.square(a - b), axis=(1, 2, 3)) / energy
     return error
 
@@ -236,8 +241,7 @@ def scale_to_peak(x: npt.ArrayLike) -> CsiArray:
     """
     array = check_csi(x, "CSI").astype(np.float64)
     peak = np.abs(array).max(axis=(1, 2, 3), keepdims=True)
-    if not peak.all():
-        raise ConfigError(f"sample {int(np.argmin(peak))} has no energy: it cannot be scaled")
+    require_energy(peak, "sample", "it cannot be scaled")
     scaled: CsiArray = (array * (PEAK / peak)).astype(np.float32)
     return scaled
 

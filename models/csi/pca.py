@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.csi.metrics import RATIOS, VALUES, CsiArray, CsiPoint, check_csi, count
+from models.csi.metrics import RATIOS, VALUES, CsiArray, CsiPoint, check_csi, count, require_energy
 from models.errors import ConfigError
 
 
@@ -65,8 +65,7 @@ class Pca:
 def _norms(flat: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     """Norm of every row, [n, 1]."""
     norms: npt.NDArray[Any] = np.linalg.norm(flat, axis=1, keepdims=True)
-    if not norms.all():
-        raise ConfigError(f"{name} {int(np.argmin(norms))} has no energy: it cannot be scaled")
+    require_energy(norms, name, "it cannot be scaled")
     return norms
 
 

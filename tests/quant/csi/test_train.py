@@ -86,7 +86,7 @@ def test_interrupted_training_ends_with_the_same_bits(
 def test_training_learns_and_says_so(trained: Path, small: CsiData) -> None:
     job, network = load_csi_checkpoint(trained / "small")
     point = evaluate(network, small.test)
-    assert point.nmse_db < -0.5
+    assert point.nmse_db < -1.5
     assert 0.5 < point.rho <= 1.0
     assert evaluate(network, small.test).nmse_db == point.nmse_db
     seen: list[CsiProgress] = []
