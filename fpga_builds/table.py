@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's results table, made of reports.
+"""The README's results table and the page of CSI builds, made of reports.
 
     python -m fpga_builds.table       (make table)
 
 A report in ``build/<name>/report.json`` whose checks passed is condensed to
 ``docs/results/builds/<name>.json``, unless the one kept there counted more frames of the same
-weights. The table between the markers in README.md is then written from the kept ones: a fresh
-clone gives the same.
+weights. The table between the markers in README.md, and docs/results/csi_builds.md, are then
+written from the kept ones: a fresh clone gives the same.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from models.files import write_atomic
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 KEPT = Path("docs/results/builds")
+CSI_PAGE = "csi_builds.md"
+"""Beside the folder of kept results."""
 SNRS_DB = (8.0, 10.0, 12.0)
 ORDER = ("w8a8", "w4a4", "w2a4", "w4a4_p80", "w4a4_p90", "w4a4_b80", "w4a4_b90")
 METRICS = (
@@ -89,11 +91,15 @@ def collect(root: Path, kept: Path) -> list[str]:
     return taken
 
 
+def kept_results(kept: Path) -> list[dict[str, Any]]:
+    """The kept results, by name."""
+    found = (read_json(path) for path in sorted(kept.glob("*.json")))
+    return [body for body in found if isinstance(body, dict)]
+
+
 def table(kept: Path) -> str:
     """The Markdown table of the kept results, and a line on how they were got."""
-    bodies = [
-        body for path in sorted(kept.glob("*.json")) if isinstance(body := read_json(path), dict)
-    ]
+    bodies = kept_results(kept)
     rows = [body for body in bodies if "csi" not in body]
     if not rows:
         return "No results yet: `make run`, then `make table`.\n"
@@ -203,6 +209,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         taken = collect(options.builds, options.kept)
         changed = update_readme(options.readme, table(options.kept))
+        if csi := [body for body in kept_results(options.kept) if "csi" in body]:
+            write_atomic(options.kept.parent / CSI_PAGE, table_csi.csi_page(csi))
     except PhyfoldError as error:
         sys.stderr.write(f"{error.message}\n")
         return error.exit_code

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of the README's table that CSI builds have; see `fpga_builds.table`."""
+"""The tables of CSI builds: the README's part, and a page of all; see `fpga_builds.table`.
+
+The README shows the builds at one compression ratio; docs/results/csi_builds.md shows every one,
+with cycles beside the model's, resources and FIFOs.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fpga_builds.report import markdown_row, number
+from fpga_builds.report import markdown_row
 
 METRICS = (
     ("nmse_db", "rtlsim"),
@@ -17,6 +22,8 @@ METRICS = (
     ("weights", "train"),
     ("macs", "train"),
     ("fifo_bits", "rtlsim"),
+    ("ff", "estimate"),
+    *((name, "synth") for name in ("lut", "ff", "bram18", "dsp")),
 )
 TITLES = (
     *("build", "NMSE [dB] (95 %)", "rho", "loss [dB]", "feedback bits", "samples/s"),
@@ -24,17 +31,53 @@ TITLES = (
 )
 
 
+PAGE_TITLES = (
+    *("build", "samples", "NMSE [dB]", "loss [dB]", "feedback bits", "interval (ideal) [cycles]"),
+    *("latency (model) [cycles]", "latency [ms]", "multipliers", "LUT", "FF", "BRAM18", "DSP"),
+    *("weights [kbit]", "FIFOs [kbit]", "LUT / FF / BRAM18 / DSP after synthesis"),
+)
+SHOWN_RATIO = 16
+RATIO = re.compile(r"_r(\d+)(?:_|$)")
+PAGE = """# CSI builds
+
+Written by `python -m fpga_builds.table` (`make table`) from the reports of `phyfold run BUILD`; one
+row an accelerator.
+
+{table}
+
+{notes}
+
+Interval: between two samples, measured; the ideal is that of the slowest layer. Latency: from the
+first beat of a sample to its last result, measured, beside the flow's model. Weights: the memory of
+this half. After synthesis: the whole accelerator in Yosys, for the same part, where it was run
+(`phyfold synth BUILD`). `_slot` is the slowest folding whose modelled latency is below 0.5 ms.
+"""
+
+
 def csi_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Lines of the table and its notes; none without rows."""
+    """Lines of the README's table and its notes, one ratio alone; none without rows."""
+    rows = [row for row in rows if _ratio(row) in (SHOWN_RATIO, None)]
     if not rows:
         return []
     lines = [markdown_row(TITLES), markdown_row(["---", *["---:"] * (len(TITLES) - 1)])]
-    lines += [markdown_row(_cells(row)) for row in sorted(rows, key=lambda row: str(row["build"]))]
+    lines += [markdown_row(_cells(row)) for row in sorted(rows, key=_order)]
+    more = "All ratios, cycles, FIFOs: [docs/results/csi_builds.md](docs/results/csi_builds.md)."
+    return ["", *lines, "", f"{_notes(rows)} {more}"]
+
+
+def csi_page(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The page of all CSI builds."""
+    lines = [markdown_row(PAGE_TITLES), markdown_row(["---", *["---:"] * (len(PAGE_TITLES) - 1)])]
+    lines += [markdown_row(_page_cells(row)) for row in sorted(rows, key=_order)]
+    return PAGE.format(notes=_notes(rows), table="\n".join(lines))
+
+
+def _notes(rows: Sequence[Mapping[str, Any]]) -> str:
     samples = sorted({row["frames"] for row in rows})
     counts = f"{samples[0]:,}" + (f" to {samples[-1]:,}" if len(samples) > 1 else "")
     data = ", ".join(sorted({row["csi"]["data"] for row in rows}))
     parts = ", ".join(sorted({row["part"] for row in rows}))
-    notes = (
+    return (
         f"NMSE and rho: counted on the outputs of the cycle-accurate RTL, {counts} test samples "
         f"({data}), every quantizer in between; all outputs equal the QONNX execution. "
         "An encoder's codewords are decoded by QONNX, a decoder's come from the encoder's RTL. "
@@ -42,31 +85,69 @@ def csi_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         f"the target clock. LUT and BRAM18: estimates for {parts}, FIFOs included. "
         "The networks are our own reconstruction."
     )
-    return ["", *lines, "", notes]
+
+
+def _ratio(row: Mapping[str, Any]) -> int | None:
+    found = RATIO.search(str(row["build"]))
+    return int(found[1]) if found else None
+
+
+def _order(row: Mapping[str, Any]) -> tuple[str, int, str]:
+    """By network and half, then by ratio, then by name."""
+    name = str(row["build"])
+    return RATIO.split(name)[0], _ratio(row) or 0, name
+
+
+class _Values:
+    """Metrics of a row by (name, stage), as cells."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self.metrics = {(m["name"], m["stage"]): m for m in row["metrics"]}
+
+    def value(self, name: str, stage: str) -> float | None:
+        """A value, or None."""
+        found: float | None = self.metrics.get((name, stage), {}).get("value")
+        return found
+
+    def cell(self, name: str, stage: str, form: str = ",.0f", unit: float = 1.0) -> str:
+        """Its value in ``unit``, formatted; a dash where it is missing."""
+        value = self.value(name, stage)
+        return "-" if value is None else format(value / unit, form)
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    metrics = {(m["name"], m["stage"]): m for m in row["metrics"]}
-
-    def value(name: str, stage: str) -> float | None:
-        found: float | None = metrics.get((name, stage), {}).get("value")
-        return found
-
-    nmse = metrics.get(("nmse_db", "rtlsim"), {})
+    values = _Values(row)
+    nmse = values.metrics.get(("nmse_db", "rtlsim"), {})
     low, high = nmse.get("ci95") or (None, None)
-    shown = "-" if low is None else f"{nmse['value']:.2f} ({low:.2f} to {high:.2f})"
-    loss, rho = value("nmse_loss_db", "rtlsim"), value("rho", "rtlsim")
-    rate, latency = value("throughput_per_s", "rtlsim"), value("latency_us", "rtlsim")
     return [
         f"`{row['build']}`",
-        shown,
-        "-" if rho is None else f"{rho:.4f}",
-        "-" if loss is None else f"{loss:+.2f}",
-        number(value("feedback_bits", "rtlsim")),
-        "-" if rate is None else f"{rate:,.0f}",
-        "-" if latency is None else f"{latency:,.0f}",
-        number(value("multipliers", "estimate")),
-        number(value("lut", "estimate")),
-        number(value("bram18", "estimate")),
-        number(value("weights", "train")),
+        "-" if low is None else f"{nmse['value']:.2f} ({low:.2f} to {high:.2f})",
+        values.cell("rho", "rtlsim", ".4f"),
+        values.cell("nmse_loss_db", "rtlsim", "+.2f"),
+        values.cell("feedback_bits", "rtlsim"),
+        values.cell("throughput_per_s", "rtlsim"),
+        values.cell("latency_us", "rtlsim"),
+        *(values.cell(name, "estimate") for name in ("multipliers", "lut", "bram18")),
+        values.cell("weights", "train"),
+    ]
+
+
+def _page_cells(row: Mapping[str, Any]) -> list[str]:
+    values = _Values(row)
+    ideal = values.cell("ii_cycles_ideal", "estimate")
+    model = values.cell("latency_cycles", "estimate")
+    synthesized = [values.cell(n, "synth") for n in ("lut", "ff", "bram18", "dsp")]
+    return [
+        f"`{row['build']}`",
+        f"{row['frames']:,}",
+        values.cell("nmse_db", "rtlsim", ".2f"),
+        values.cell("nmse_loss_db", "rtlsim", "+.2f"),
+        values.cell("feedback_bits", "rtlsim"),
+        f"{values.cell('ii_cycles', 'rtlsim')} ({ideal})",
+        f"{values.cell('latency_cycles', 'rtlsim')} ({model})",
+        values.cell("latency_us", "rtlsim", ".2f", 1e3),
+        *(values.cell(n, "estimate") for n in ("multipliers", "lut", "ff", "bram18", "dsp")),
+        values.cell("weight_memory_bits", "estimate", ",.0f", 1e3),
+        values.cell("fifo_bits", "rtlsim", ",.0f", 1e3),
+        " / ".join(synthesized) if any(cell != "-" for cell in synthesized) else "-",
     ]

@@ -17,6 +17,7 @@ from models.csi.csinet import CsiNet
 from models.csi.data import CsiData
 from models.csi.metrics import CsiArray, CsiPoint, check_csi, count
 from models.csi.networks import conv_units
+from models.csi.spec import ConvCost
 from models.files import write_atomic
 from quant.csi.checkpoint import CsiNetwork, kernels_of, load_csi_checkpoint
 from quant.csi.data import load_csi
@@ -36,8 +37,11 @@ class CsiCost:
         encoder_weights: those of the encoder.
         macs: multiplications of one sample, zeros included.
         encoder_macs: those of the encoder.
+        kept_weights: those that hardware stores and multiplies: all, or what balanced pruning left
+            (unstructured zeros are stored like any weight).
+        kept_macs: multiplications of one sample with those.
         sparsity: part of the weights that is zero.
-        weight_memory_bits: weights times their bits.
+        weight_memory_bits: kept weights times their bits, and where each stands in its block.
         feedback_bits: bits of one codeword; 32 a value where it is not quantized.
     """
 
@@ -45,6 +49,8 @@ class CsiCost:
     encoder_weights: int
     macs: int
     encoder_macs: int
+    kept_weights: int
+    kept_macs: int
     sparsity: float
     weight_memory_bits: int
     feedback_bits: int
@@ -73,32 +79,57 @@ def csi_cost(recipe: CsiRecipe, network: CsiNetwork) -> CsiCost:
     """Weights, MACs and bits of a network."""
     values = 2048 // recipe.network.ratio
     if isinstance(network, CsiNet):
-        encoder = sum(p.numel() for p in kernels_of(network.encoder)[0])
-        kernels = sum(p.numel() for p in network.encoder.parameters() if p.ndim == 4)
-        encoder_macs = encoder - kernels + kernels * 1024
-        memory = network.weights * FLOAT_BITS
-        return CsiCost(
-            network.weights, encoder, network.macs, encoder_macs, 0.0, memory, values * FLOAT_BITS
-        )
+        return _csinet_cost(network, values)
     if isinstance(network, QuantCsiAutoencoder):
         units = list(quant_convs(network))
         zeros = sum(int((unit.conv.quant_weight().int() == 0).sum()) for unit in units)
-        memory = sum(unit.cost.weights * unit.bits for unit in units)
+        bits = {unit.cost.name: unit.bits for unit in units}
     else:
-        kernels_ = [unit.conv.weight for unit in conv_units(network)]
-        zeros = sum(int((kernel == 0).sum()) for kernel in kernels_)
-        memory = network.spec.weights * FLOAT_BITS
+        kernels = [unit.conv.weight for unit in conv_units(network)]
+        zeros = sum(int((kernel == 0).sum()) for kernel in kernels)
+        bits = {conv.name: FLOAT_BITS for conv in network.spec.convolutions}
     spec = network.spec
     own = [conv for conv in spec.convolutions if conv.name.startswith("enc")]
+    kept = {conv.name: _kept(conv, recipe) for conv in spec.convolutions}
     return CsiCost(
         weights=spec.weights,
         encoder_weights=sum(conv.weights for conv in own),
         macs=spec.macs,
         encoder_macs=sum(conv.macs for conv in own),
+        kept_weights=sum(weights for weights, _place in kept.values()),
+        kept_macs=sum(kept[conv.name][0] * conv.pixels for conv in spec.convolutions),
         sparsity=zeros / spec.weights,
-        weight_memory_bits=memory,
+        weight_memory_bits=sum(
+            weights * (bits[name] + place) for name, (weights, place) in kept.items()
+        ),
         feedback_bits=recipe.feedback_bits or values * FLOAT_BITS,
     )
+
+
+def _csinet_cost(network: CsiNet, values: int) -> CsiCost:
+    encoder = sum(p.numel() for p in kernels_of(network.encoder)[0])
+    kernels = sum(p.numel() for p in network.encoder.parameters() if p.ndim == 4)
+    return CsiCost(
+        weights=network.weights,
+        encoder_weights=encoder,
+        macs=network.macs,
+        encoder_macs=encoder - kernels + kernels * 1024,
+        kept_weights=network.weights,
+        kept_macs=network.macs,
+        sparsity=0.0,
+        weight_memory_bits=network.weights * FLOAT_BITS,
+        feedback_bits=values * FLOAT_BITS,
+    )
+
+
+def _kept(conv: ConvCost, recipe: CsiRecipe) -> tuple[int, int]:
+    """(weights that balanced pruning leaves in a layer, bits of the place of each)."""
+    pruning = recipe.pruning
+    if pruning is None or pruning.block is None or pruning.nnz is None:
+        return conv.weights, 0
+    if conv.inputs * conv.kernel**2 % pruning.block:
+        return conv.weights, 0
+    return conv.weights // pruning.block * pruning.nnz, (pruning.block - 1).bit_length()
 
 
 def measure_csi(

@@ -37,9 +37,11 @@ PAGE = """# CSI feedback: NMSE against weights, MACs and feedback bits
 
 Written by `python -m quant.csi.study`. InH channels (`models.csi.channels`), {samples} test
 samples. PCA and the floating-point networks send real numbers: 32 bits a value are counted for
-them. ConvCsiNet and ConvSquCsiNet are our own reconstruction (`models.csi.spec`). "mixed" has 4-bit
-weights, 8-bit ones in the first and last layer of each half, and 8-bit activations; "code4" sends 4
-bits a codeword value. Training: samples that the optimiser saw, and the checkpoint it started from.
+them. ConvCsiNet and ConvSquCsiNet are our own reconstruction (`models.csi.spec`). "w4a4" has 4-bit
+weights and activations, "mixed" 4-bit weights and 8-bit activations; the first and last layer of
+each half have 8 bits in both. "code4" sends 4 bits a codeword value, in all others it has 8. "b75"
+is pruned, balanced: 2 of every 8 weights are left; those alone are counted, with their places.
+Training: samples that the optimiser saw, and the checkpoint it started from.
 
 ![NMSE against weights, weight bits, multiplications and feedback bits](csi.png)
 
@@ -56,9 +58,9 @@ def pca_rows(folder: Path | None, config: CsiDataConfig | None = None) -> list[d
     for ratio, point in pca_points(data.train, data.test).items():
         weights = 2 * VALUES * (VALUES // ratio)
         cost = {
-            "weights": weights,
+            "kept_weights": weights,
             "weight_memory_bits": weights * FLOAT_BITS,
-            "macs": weights,
+            "kept_macs": weights,
             "feedback_bits": VALUES // ratio * FLOAT_BITS,
         }
         rows.append({"name": "PCA", "ratio": ratio, **point.to_json(), "cost": cost})
@@ -78,6 +80,7 @@ def checkpoint_rows(folder: Path = CSI_CHECKPOINTS) -> list[dict[str, Any]]:
                 "network": network["kind"],
                 "ratio": network["ratio"],
                 "quant": recipe["quant"],
+                "pruning": recipe["pruning"],
             }
         )
     if not rows:
@@ -98,7 +101,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             f"{row['nmse_db']:.2f}",
             f"{low:.2f} to {high:.2f}",
             f"{row['rho']:.4f}",
-            *(f"{cost[key]:,}" for key in ("weights", "weight_memory_bits", "macs")),
+            *(f"{cost[key]:,}" for key in ("kept_weights", "weight_memory_bits", "kept_macs")),
             f"{cost['feedback_bits']:,}",
             budget_text(row.get("budget")),
         ]

@@ -22,15 +22,16 @@ FORMATS = {
     "w8a8": ("W8A8", "--", "s"),
     "mixed": ("mixed", "-.", "D"),
     "w4a4": ("W4A4", ":", "^"),
+    "pruned": ("mixed, pruned", (0, (3, 1, 1, 1)), "v"),
     "code": ("mixed, fewer codeword bits", (0, (1, 2)), "*"),
 }
 FULL_CODE = 8
 """Bits of a codeword value in all formats but "code"."""
 
 COSTS = {
-    "weights": "weights",
+    "kept_weights": "weights",
     "weight_memory_bits": "weight memory [bits]",
-    "macs": "multiplications of a sample (encoder and decoder)",
+    "kept_macs": "multiplications of a sample (encoder and decoder)",
     "feedback_bits": "feedback bits of a sample",
 }
 
@@ -45,7 +46,9 @@ def family(row: Row) -> tuple[str, str]:
         return network, "float"
     if quant["code_bits"] != FULL_CODE:
         return network, "code"
-    if quant["edge_bits"] or quant["weight_bits"] != quant["act_bits"]:
+    if row.get("pruning"):
+        return network, "pruned"
+    if quant["weight_bits"] != quant["act_bits"]:
         return network, "mixed"
     return network, f"w{quant['weight_bits']}a{quant['act_bits']}"
 

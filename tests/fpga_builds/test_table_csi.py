@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fpga_builds.storage import write_json
-from fpga_builds.table import collect, condense, table
-from fpga_builds.table_csi import csi_lines
+from fpga_builds.table import CSI_PAGE, KEPT, collect, condense, kept_results, table
+from fpga_builds.table_csi import csi_lines, csi_page
 
 
 def metric(name: str, value: float, stage: str, **more: Any) -> dict[str, Any]:
@@ -41,6 +41,38 @@ def test_a_row_has_nmse_with_interval_and_dashes_for_what_is_missing() -> None:
     row = next(line for line in lines if line.startswith("| `enc`"))
     assert "-13.84 (-14.26 to -13.43) | 0.9791 | - | 1,024 | 2,713 | - | - | 11,772" in row
     assert "500 test samples (inh)" in lines[-1]
+
+
+def test_the_readme_shows_one_ratio_and_the_page_all_in_order() -> None:
+    names = ("n_enc_r4_mixed", "n_enc_r16", "n_enc_r16_slot", "n_enc_r8", "n_dec_r16")
+    rows = [condense(report(name, csi=True)) for name in names]
+    shown = [line.split("`")[1] for line in csi_lines(rows) if line.startswith("| `")]
+    assert shown == ["n_dec_r16", "n_enc_r16", "n_enc_r16_slot"]
+    page = [line.split("`")[1] for line in csi_page(rows).splitlines() if line.startswith("| `")]
+    assert page == ["n_dec_r16", "n_enc_r4_mixed", "n_enc_r8", "n_enc_r16", "n_enc_r16_slot"]
+
+
+def test_the_page_has_measured_cycles_beside_the_models() -> None:
+    body = report("enc_r8", csi=True)
+    body["metrics"] += [
+        metric("ii_cycles", 36864.0, "rtlsim"),
+        metric("ii_cycles_ideal", 36864, "estimate"),
+        metric("latency_cycles", 87470, "rtlsim"),
+        metric("latency_cycles", 87466, "estimate"),
+        metric("latency_us", 874.7, "rtlsim"),
+        metric("fifo_bits", 98200, "rtlsim"),
+    ]
+    row = next(line for line in csi_page([condense(body)]).splitlines() if "`enc_r8`" in line)
+    assert "| 36,864 (36,864) | 87,470 (87,466) | 0.87 | - | 11,772 |" in row
+    assert row.endswith("| - | 98 | - |")
+    body["metrics"] += [metric(name, 7, "synth") for name in ("lut", "ff", "bram18", "dsp")]
+    assert "| 98 | 7 / 7 / 7 / 7 |\n" in csi_page([condense(body)])
+
+
+def test_the_shipped_page_is_what_the_kept_results_give() -> None:
+    kept = Path(__file__).parents[2] / KEPT
+    rows = [body for body in kept_results(kept) if "csi" in body]
+    assert (kept.parent / CSI_PAGE).read_text() == csi_page(rows)
 
 
 def test_no_rows_no_table() -> None:

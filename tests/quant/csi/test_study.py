@@ -15,7 +15,7 @@ from quant.csi.recipe import CsiDataConfig
 def test_pca_rows_on_the_small_set() -> None:
     rows = study.pca_rows(None, CsiDataConfig(kind="small"))
     assert [row["ratio"] for row in rows] == [4, 8, 16, 32, 64]
-    assert rows[2]["cost"]["weights"] == 2 * 2048 * 128
+    assert rows[2]["cost"]["kept_weights"] == 2 * 2048 * 128
     assert rows[2]["samples"] == 150
 
 
@@ -23,7 +23,7 @@ def test_table_is_ordered_by_ratio_then_nmse(tmp_path: Path) -> None:
     import numpy as np
 
     x = np.random.default_rng(0).standard_normal((4, 2, 32, 32))
-    cost = {"weights": 12345, "weight_memory_bits": 8, "macs": 7, "feedback_bits": 1024}
+    cost = {"kept_weights": 12345, "weight_memory_bits": 8, "kept_macs": 7, "feedback_bits": 1024}
     for name, ratio, part in (("b", 16, 0.5), ("a", 16, 0.9), ("c", 4, 0.5)):
         folder = tmp_path / name
         folder.mkdir()
@@ -34,7 +34,7 @@ def test_table_is_ordered_by_ratio_then_nmse(tmp_path: Path) -> None:
             "budget": {"samples": 64000, "init": "a" if name == "b" else None},
         }
         (folder / "metrics.json").write_text(json.dumps(record))
-        recipe = {"network": {"kind": "squ", "ratio": ratio}, "quant": None}
+        recipe = {"network": {"kind": "squ", "ratio": ratio}, "quant": None, "pruning": None}
         (folder / "recipe.json").write_text(json.dumps(recipe))
     lines = study.table(study.checkpoint_rows(tmp_path)).splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:]] == ["c", "a", "b"]
@@ -50,7 +50,7 @@ def test_no_checkpoint_is_an_error(tmp_path: Path) -> None:
 
 def row(network: str, ratio: int, nmse_db: float, **quant: object) -> dict[str, object]:
     bits = quant.get("code_bits", 32)
-    cost = dict.fromkeys(("weights", "weight_memory_bits", "macs"), 1000 // ratio)
+    cost = dict.fromkeys(("kept_weights", "weight_memory_bits", "kept_macs"), 1000 // ratio)
     return {
         "name": "PCA" if network == "pca" else "x",
         "network": network,
@@ -74,11 +74,14 @@ def test_curves_are_by_network_and_format(tmp_path: Path) -> None:
         row("squ", 16, -13.5, **MIXED),
         row("squ", 16, -12.0, **{**MIXED, "code_bits": 4}),
         row("squ", 16, -13.0, **{**MIXED, "code_bits": 6}),
+        row("squ", 16, -10.0, **{**MIXED, "act_bits": 4}),
+        row("squ", 16, -12.8, **MIXED) | {"pruning": {"kind": "balanced"}},
         row("pca", 16, -13.1),
     ]
     groups = study_plot.curves(rows)
     assert list(groups) == [
-        ("squ", "float"), ("squ", "w8a8"), ("squ", "mixed"), ("squ", "code"), ("pca", "float")
+        ("squ", "float"), ("squ", "w8a8"), ("squ", "mixed"), ("squ", "w4a4"), ("squ", "pruned"),
+        ("squ", "code"), ("pca", "float"),
     ]  # fmt: skip
     assert [r["ratio"] for r in groups["squ", "float"]] == [4, 16]
     assert [r["nmse_db"] for r in groups["squ", "code"]] == [-13.0, -12.0]

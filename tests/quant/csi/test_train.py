@@ -127,6 +127,17 @@ def test_balanced_pruning_of_kernels(tmp_path: Path, small: CsiData) -> None:
     assert pruned > 10
     cost = csi_cost(JOBS["pruned"], network)
     assert 0.45 < cost.sparsity < 0.6
+    convs = [unit.cost for unit in quant_convs(network)]
+    whole = [conv for conv in convs if conv.inputs * conv.kernel**2 % 4]
+    halved = [conv for conv in convs if conv not in whole]
+    assert whole
+    assert halved
+    left = sum(conv.weights for conv in whole) + sum(conv.weights // 2 for conv in halved)
+    assert cost.kept_weights == left
+    assert cost.kept_macs == sum(c.macs for c in whole) + sum(c.macs // 2 for c in halved)
+    assert cost.weights > cost.kept_weights
+    bits = 8 * left + 2 * sum(conv.weights // 2 for conv in halved)  # four places: two bits
+    assert cost.weight_memory_bits == bits
 
 
 def test_metrics_beside_the_checkpoint(trained: Path, small: CsiData) -> None:
