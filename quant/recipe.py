@@ -115,6 +115,10 @@ class PruningConfig(Strict):
             raise ValueError("start must be smaller than end")
         return self
 
+    def fits(self, row: int) -> bool:
+        """Whether a layer with ``row`` weights an output can be pruned: blocks must divide it."""
+        return self.block is None or row % self.block == 0
+
     @property
     def target(self) -> float:
         """Part of the weights that is zero at the end."""

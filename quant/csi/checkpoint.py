@@ -81,8 +81,12 @@ def _quantized(recipe: CsiRecipe, tensors: Mapping[str, Tensor]) -> QuantCsiAuto
 
 
 def save_csi_checkpoint(folder: Path, recipe: CsiRecipe, network: CsiNetwork) -> None:
-    """Write recipe.json and weights.safetensors to ``folder``."""
-    save_tensors(folder / "weights.safetensors", csi_tensors(network), recipe)
+    """Write recipe.json and weights.safetensors to ``folder``.
+
+    Dense matrices, which CsiNet alone has, are kept as float16: millions of values of a reference.
+    """
+    tensors = {k: v.half() if v.ndim == 2 else v for k, v in csi_tensors(network).items()}
+    save_tensors(folder / "weights.safetensors", tensors, recipe)
     write_atomic(folder / "recipe.json", recipe.model_dump_json(indent=1).encode() + b"\n")
 
 

@@ -127,7 +127,7 @@ def _kept(conv: ConvCost, recipe: CsiRecipe) -> tuple[int, int]:
     pruning = recipe.pruning
     if pruning is None or pruning.block is None or pruning.nnz is None:
         return conv.weights, 0
-    if conv.inputs * conv.kernel**2 % pruning.block:
+    if not pruning.fits(conv.inputs * conv.kernel**2):
         return conv.weights, 0
     return conv.weights // pruning.block * pruning.nnz, (pruning.block - 1).bit_length()
 

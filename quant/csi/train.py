@@ -142,11 +142,9 @@ class CsiTrainer(TrainingRun[CsiProgress]):
             return None
         quantized = isinstance(self.network, QuantCsiAutoencoder)
         units = quant_convs(self.network) if quantized else conv_units(self.network)
-        layers = [unit.conv for unit in units]
-        if config.block is not None:
-            layers = [x for x in layers if x.weight[0].numel() % config.block == 0]
-            if not layers:
-                raise ConfigError(f"pruning.block={config.block} divides no kernel's inputs")
+        layers = [unit.conv for unit in units if config.fits(unit.conv.weight[0].numel())]
+        if not layers:
+            raise ConfigError(f"pruning.block={config.block} divides no kernel's inputs")
         return Pruner(layers, config)
 
     def _make_optimizers(self) -> list[torch.optim.Optimizer]:
