@@ -27,7 +27,7 @@ METRICS = (
 )
 TITLES = (
     *("build", "NMSE [dB] (95 %)", "rho", "loss [dB]", "feedback bits", "samples/s"),
-    *("latency [us]", "multipliers", "LUT", "BRAM18", "weights of both halves"),
+    *("latency [us]", "multipliers", "LUT", "BRAM18", "weights of both halves, zeros included"),
 )
 
 
