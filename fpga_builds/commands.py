@@ -12,7 +12,7 @@ from fpga_builds.config import BuildConfig, available_builds, load_build
 from fpga_builds.flow import Flow
 from fpga_builds.progress import Reporter
 from fpga_builds.state import State
-from fpga_builds.steps import steps_of
+from fpga_builds.steps.order import steps_of
 from fpga_builds.storage import exclusive, read_json
 from models.errors import ConfigError
 
@@ -80,7 +80,7 @@ def configure(
 
 def list_builds() -> list[dict[str, Any]]:
     """Name, description, whether the checkpoint is shipped, and how the last report ended."""
-    from fpga_builds.steps.train import checkpoint_path
+    from fpga_builds.shipped import checkpoint_path
 
     rows = []
     for name in available_builds():

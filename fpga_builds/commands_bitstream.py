@@ -9,8 +9,9 @@ from typing import Any
 from rich.console import Console
 
 from fpga_builds.commands import Job
-from fpga_builds.flow import Flow, Step, StepContext, StepOutput
-from fpga_builds.steps import bitstream, steps_of
+from fpga_builds.flow import Flow, Step
+from fpga_builds.steps import amd_bitstream, bitstream
+from fpga_builds.steps.order import steps_of
 from fpga_builds.storage import exclusive
 from hls.board import BOARDS
 from models.errors import ConfigError
@@ -45,32 +46,12 @@ def _step(board: str) -> Step:
     if board.lower() in BOARDS:
         return bitstream.step_for(BOARDS[board.lower()])
     try:
-        return _amd_step(find_board(board).name)
+        return amd_bitstream.step_for(find_board(board).name)
     except ConfigError as error:
         raise ConfigError(
             f"no board {board!r}",
             hint=f"open tools: {', '.join(BOARDS)}; with Vivado: {', '.join(AMD_BOARDS)}",
         ) from error
-
-
-def _amd_step(board: str) -> Step:
-    from fpga_builds.amd import AmdJob, build_bitstream
-
-    def run(context: StepContext) -> StepOutput:
-        body = build_bitstream(AmdJob.of(context, board), board)
-        return StepOutput({"bitstream": f"amd/{body['bitstream']}", "amd": "amd"}, (), body)
-
-    return Step(
-        name=f"bitstream-{board.lower()}",
-        number=bitstream.NUMBER,
-        title=f"makes the bitstream for {board} with FINN and Vivado",
-        reads=("compiled", "accelerator", "rtl"),
-        writes=("bitstream", "amd"),
-        settings=lambda config: [board, config.compile.clock_mhz],
-        run=run,
-        sources=("fpga_builds/amd", "fpga_builds/eda/vivado.py", "hls/finn_ops", "hls/rtl"),
-        packages=("finn-plus",),
-    )
 
 
 def show_bitstream(out: Console, body: dict[str, Any]) -> None:

@@ -14,10 +14,10 @@ from fpga_builds.eda.yosys import choose_engine
 from fpga_builds.flow import Flow
 from fpga_builds.layer_table import layer_table
 from fpga_builds.silicon import current, layers_of, routed_layers
-from fpga_builds.steps import steps_of
 from fpga_builds.steps.bitstream import bitstream_records
 from fpga_builds.steps.netlist import DEFAULT_FRAMES
 from fpga_builds.steps.netlist import step_for as netlist_step_for
+from fpga_builds.steps.order import steps_of
 from fpga_builds.steps.synth import load_synthesis, step_for
 from fpga_builds.storage import exclusive, hash_path
 from hls.devices import device

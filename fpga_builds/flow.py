@@ -22,15 +22,18 @@ from typing import Any
 
 from fpga_builds.config import BuildConfig
 from fpga_builds.metrics import Metric
+from fpga_builds.program_text import program_text
 from fpga_builds.progress import Reporter
 from fpga_builds.state import State, StepRecord, load_record
-from fpga_builds.storage import hash_json, hash_path, hash_sources, replace_folder, write_json
+from fpga_builds.storage import hash_json, hash_path, replace_folder, write_json
 from fpga_builds.versions import package_versions, tool_versions
 from models.errors import CheckError, ConfigError, PhyfoldError
 from models.files import storage_guard
 
 log = logging.getLogger(__name__)
 
+SHOWN = 4
+"""Changes that are named when a step runs again."""
 OUR_LOGGERS = ("models", "quant", "hls", "fpga_builds")
 
 
@@ -46,6 +49,9 @@ class StepContext:
     state: State
     jobs: int = 1
     reporter: Reporter = field(default_factory=lambda: Reporter(quiet=True))
+    made_by: str = ""
+    """Hash of the program text and the versions of libraries that the result follows from; part of
+    the key of whatever is kept in ``cache``."""
 
     def input(self, name: str) -> Path:
         """An output of an earlier step."""
@@ -73,8 +79,8 @@ class Step:
         reads: names of earlier outputs.
         writes: names of its outputs.
         settings: the part of the configuration that matters to it.
-        run: does the work.
-        sources: packages or files of this project whose text matters to the result.
+        run: does the work; the program text that the result follows from is that of its module,
+            see `fpga_builds.program_text`.
         packages: distributions whose version matters.
         compiler: the C++ compiler's version is worth recording.
         external: further files that matter (a checkpoint, a model, a folding file).
@@ -88,7 +94,6 @@ class Step:
     writes: tuple[str, ...]
     settings: Callable[[BuildConfig], Any]
     run: Callable[[StepContext], StepOutput]
-    sources: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     compiler: bool = False
     external: Callable[[BuildConfig], tuple[Path, ...]] = lambda _config: ()
@@ -103,10 +108,17 @@ class Step:
         """All that the result follows from, hashed, by name."""
         parts = {f"config of {self.name}": hash_json(self.settings(config))}
         parts |= {f"input {name}": hash_path(state.file(name)) for name in self.reads}
-        parts |= {f"file {path.name}": hash_path(path) for path in self.external(config)}
-        parts |= {f"program text of {name}": hash_sources(name) for name in self.sources}
+        for path in self.external(config):
+            parts[f"file {path.parent.name}/{path.name}"] = hash_path(path)
+        return parts | self.made_by()
+
+    def made_by(self) -> dict[str, str]:
+        """Program text and versions of libraries, hashed, by name."""
+        text = program_text().of(self.run.__module__)
         versions = package_versions(self.packages)
-        return parts | {f"version of {name}": str(value) for name, value in versions.items()}
+        return {f"program text of {path}": digest for path, digest in text.items()} | {
+            f"version of {name}": str(value) for name, value in versions.items()
+        }
 
 
 class Flow:
@@ -202,7 +214,8 @@ class Flow:
             work.mkdir(parents=True)
         write_json(work / "config.json", self.config.model_dump(mode="json"))
         context = StepContext(
-            self.config, work, self.out / "cache", state, self.jobs, self.reporter
+            *(self.config, work, self.out / "cache", state, self.jobs, self.reporter),
+            made_by=hash_json(step.made_by()),
         )
         log_file = work / "step.log"
         try:
@@ -237,7 +250,9 @@ def _why(kept: StepRecord | None, depends: Mapping[str, str]) -> str:
     if kept is None:
         return "no result yet"
     changed = [name for name, value in depends.items() if kept.depends.get(name) != value]
-    return f"changed: {', '.join(changed)}" if changed else "made by another version"
+    changed += [f"{name} is gone" for name in kept.depends if name not in depends]
+    more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+    return f"changed: {', '.join(changed[:SHOWN])}{more}"
 
 
 class _LogFile(logging.FileHandler):

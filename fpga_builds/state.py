@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What finished steps left behind: immutable records, read back only if they are whole.
 
-A step's folder is a result only with a ``state.json`` in it, which is written last, and only as
-long as every file that it names still has the hash it had then.
+A step's folder is a result only with a ``state.json`` in it, which is written last and sealed
+(`models.sealed`), and only as long as every file that it names still has the hash it had then.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from types import MappingProxyType
 from typing import Any
 
 from fpga_builds.metrics import Metric, MetricSet
-from fpga_builds.storage import hash_path, read_json, write_json
+from fpga_builds.storage import hash_path, write_json
 from models.errors import ConfigError
+from models.sealed import read_sealed, tell_unusable, write_sealed
 
-SCHEMA = 1
+SCHEMA = 2
 STATE_FILE = "state.json"
 
 
@@ -54,7 +55,7 @@ class StepRecord:
     def save(self) -> None:
         """Write metrics.json, then state.json, into its folder."""
         write_json(self.folder / "metrics.json", [m.to_json() for m in self.metrics])
-        write_json(
+        write_sealed(
             self.folder / STATE_FILE,
             {
                 "schema": SCHEMA,
@@ -70,13 +71,14 @@ class StepRecord:
                 "versions": dict(self.versions),
                 "seconds": round(self.seconds, 3),
             },
+            belongs_to=self.key,
         )
 
 
 def load_record(folder: Path) -> StepRecord | None:
-    """The record of a step's folder; None if there is none, or if a file changed since."""
-    body = read_json(folder / STATE_FILE)
-    if not isinstance(body, dict) or body.get("schema") != SCHEMA:
+    """The record of a step's folder; None if there is none, or if anything changed since."""
+    body = read_sealed(folder / STATE_FILE)
+    if body is None or body.get("schema") != SCHEMA:
         return None
     try:
         files = {name: item["path"] for name, item in body["files"].items()}
@@ -94,8 +96,14 @@ def load_record(folder: Path) -> StepRecord | None:
         )
     except (KeyError, TypeError, AttributeError, ConfigError):
         return None
-    whole = all(hash_path(folder / path) == digest for path, digest in hashes.items())
-    return record if whole else None
+    if not folder.name.endswith(record.step):
+        tell_unusable(folder / STATE_FILE)  # the record of another step
+        return None
+    for path, digest in hashes.items():
+        if hash_path(folder / path) != digest:
+            tell_unusable(folder / path)
+            return None
+    return record
 
 
 def load_records(out: Path, pattern: str) -> tuple[StepRecord, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fpga_builds.config import BuildConfig, ChannelConfig
-from hls.compiler import decide_outputs, to_codes, to_values
+from hls.borders import decide_outputs, to_codes, to_values
 from hls.ir import Accelerator, Border, IntArray
 from models.errors import ConfigError
 from models.mimo import BitArray, MimoSystem, frame_chunk

@@ -9,7 +9,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,23 +57,6 @@ def hash_path(path: Path) -> str:
 def hash_json(body: Any) -> str:
     """SHA-256 of plain data, independent of key order."""
     return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
-
-
-@lru_cache(maxsize=32)
-def hash_sources(relative: str) -> str:
-    """SHA-256 of the program text of a file, a folder, or the files that a pattern matches.
-
-    Paths are relative to the project's root.
-    """
-    root = Path(__file__).parent.parent
-    files = sorted(root.glob(relative if "*" in relative else f"{relative}/**/*"))
-    files += [root / relative] if (root / relative).is_file() else []
-    digest = hashlib.sha256()
-    for item in files:
-        if item.suffix in (".py", ".sv", ".svh", ".v", ".j2", ".cpp", ".h") and item.is_file():
-            digest.update(item.relative_to(root).as_posix().encode() + b"\0")
-            digest.update(hashlib.sha256(item.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ frames (same seed), so that the counting noise of two of them cancels in their S
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,9 +18,9 @@ from torch import nn
 
 from models.ber import BerPoint, StopRule, snr_loss_db, sweep
 from models.detectors import Detector
-from models.files import write_atomic
 from models.fullycon import FullyCon, hard_decision
 from quant.checkpoint import load_checkpoint
+from quant.measured import need_measured, write_measured
 from quant.network import QuantFullyCon
 from quant.recipe import Recipe
 from quant.train import system_of
@@ -118,13 +117,13 @@ def measure(
         "points": [point.to_json() for point in points],
         "cost": asdict(cost_of(network)),
     }
-    write_atomic(folder / "metrics.json", json.dumps(result, indent=1).encode() + b"\n")
+    write_measured(folder, result)
     return result
 
 
 def load_curve(folder: Path) -> list[BerPoint]:
     """The points of a checkpoint's ``metrics.json``."""
-    data = json.loads((folder / "metrics.json").read_text())
+    data = need_measured(folder)
     return [BerPoint.from_json(point) for point in data["points"]]
 
 

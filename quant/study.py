@@ -29,6 +29,7 @@ from models.files import write_atomic
 from models.fullycon import FullyCon
 from quant.checkpoint import checkpoint_folder, load_checkpoint
 from quant.evaluate import SNRS_DB, TARGET_BER, ber_curve, cost_of, load_curve, measure
+from quant.measured import need_measured
 from quant.network import calibrate
 from quant.pruning import magnitude_masks
 from quant.recipe import PruningConfig, QuantConfig, Recipe
@@ -88,7 +89,7 @@ def _loss(curve: Sequence[BerPoint], reference: Sequence[BerPoint]) -> float | N
 def row_of(name: str) -> Row:
     """The table's line of a shipped checkpoint, from its ``metrics.json``."""
     folder = checkpoint_folder(name)
-    data = json.loads((folder / "metrics.json").read_text())
+    data = need_measured(folder)
     recipe = Recipe.model_validate_json((folder / "recipe.json").read_text())
     curve = load_curve(folder)
     ber = {point.snr_db: point.ber for point in curve}

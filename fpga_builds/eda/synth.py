@@ -55,12 +55,6 @@ logger = logging.getLogger(__name__)
 
 GLUE = "glue"
 WORK = "yosys"
-PROGRAM_TEXT = (
-    *("fpga_builds/eda/synth.py", "fpga_builds/eda/script.py", "fpga_builds/eda/stat.py"),
-    *("fpga_builds/eda/yosys.py", "fpga_builds/eda/pyosys_main.py", "fpga_builds/eda/memories.py"),
-    *("fpga_builds/eda/ebr.py", "fpga_builds/eda/maps", "hls/devices.py"),
-)
-"""What a netlist follows from, beside the RTL and the versions of Yosys; for the keys of steps."""
 
 
 @dataclass(frozen=True)

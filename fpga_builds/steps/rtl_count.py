@@ -25,14 +25,15 @@ from fpga_builds.config import BuildConfig
 from fpga_builds.flow import StepContext
 from fpga_builds.metrics import Better, Metric
 from fpga_builds.progress import Advance
-from fpga_builds.steps.hdl import load_rtl
+from fpga_builds.rtl_index import load_rtl
 from fpga_builds.stimulus import Chunk
-from fpga_builds.storage import hash_json, hash_path, hash_sources, read_json, write_json
+from fpga_builds.storage import hash_json, hash_path
 from fpga_builds.versions import package_version
-from hls.compiler import decide_outputs
+from hls.borders import decide_outputs
 from hls.ir import Accelerator, IntArray
-from models.errors import MismatchError, PhyfoldError
+from models.errors import CheckError, MismatchError, PhyfoldError
 from models.files import write_atomic
+from models.sealed import read_sealed, tell_unusable, write_sealed
 
 if TYPE_CHECKING:
     from hls.sim.engine import Disturbance, SimResult
@@ -151,15 +152,16 @@ def cache_key(context: StepContext, keyed: tuple[Any, ...] = ()) -> str:
         hash_path(context.input("model")),
         [sim.seed, sim.chunk_frames],
         [sim.gap_probability, sim.stall_probability, sim.disturb_seed],
-        [hash_sources(name) for name in ("hls/sim/engine.py", "hls/sim/harness.cpp")],
-        [hash_sources(name) for name in ("hls/qonnx_exec.py", "fpga_builds/stimulus.py")],
+        context.config.compile.output,
+        context.made_by,
         keyed,
     ]
-    return hash_json(parts)[:16]
+    return hash_json(parts)
 
 
 def count_chunks(context: StepContext, bench: Bench) -> list[dict[str, Any]]:
     """The records of all chunks: read where they were counted before, else counted now."""
+    key = cache_key(context, bench.keyed)
     folder = _cache_folder(context, bench)
     chunks = stimulus.chunks_of(context.config)
     total = sum(chunk.frames for chunk in chunks)
@@ -168,14 +170,14 @@ def count_chunks(context: StepContext, bench: Bench) -> list[dict[str, Any]]:
     with context.reporter.bar("frames on RTL", total) as advance:
         for number, chunk in enumerate(chunks):
             path = folder / f"{chunk.label}.json"
-            record = read_json(path)
-            kept = not bench.keep_outputs or path.with_suffix(".npy").is_file()
-            if not isinstance(record, dict) or not kept:
+            belongs_to = f"{key} {chunk.label}"
+            record = _kept(path, belongs_to, outputs=bench.keep_outputs)
+            if record is None:
                 shift = partial(_shifted, advance, done, total)
                 record, outputs = count_chunk(context.config, bench, chunk, shift)
                 if bench.keep_outputs:
                     save_array(path.with_suffix(".npy"), outputs)
-                write_json(path, record)
+                write_sealed(path, record, belongs_to)
                 fresh += 1
             records.append(record)
             done += chunk.frames
@@ -185,12 +187,43 @@ def count_chunks(context: StepContext, bench: Bench) -> list[dict[str, Any]]:
     return records
 
 
+def _kept(path: Path, belongs_to: str, *, outputs: bool) -> dict[str, Any] | None:
+    """The record of a chunk counted before, its outputs beside it if wanted; None if not whole."""
+    record = read_sealed(path, belongs_to)
+    if record is not None and outputs:
+        place = path.with_suffix(".npy")
+        if _outputs_hash(_load_outputs(place)) != record.get("outputs_sha256"):
+            tell_unusable(place)
+            return None
+    return record
+
+
+def _load_outputs(path: Path) -> IntArray | None:
+    try:
+        array: IntArray = np.load(path, allow_pickle=False).astype(np.int64)
+    except (OSError, ValueError, EOFError):
+        return None
+    return array
+
+
+def _outputs_hash(outputs: IntArray | None) -> str | None:
+    if outputs is None:
+        return None
+    return hashlib.sha256(outputs.astype(np.int64).tobytes()).hexdigest()
+
+
 def outputs_of(context: StepContext, bench: Bench) -> IntArray:
     """Outputs [n, out] of all chunks, in order, of a bench that keeps them and has counted."""
     folder = _cache_folder(context, bench)
     chunks = stimulus.chunks_of(context.config)
-    parts = [np.load(folder / f"{c.label}.npy", allow_pickle=False) for c in chunks]
-    outputs: IntArray = np.concatenate(parts).astype(np.int64)
+    found = [_load_outputs(folder / f"{chunk.label}.npy") for chunk in chunks]
+    parts = [part for part in found if part is not None]
+    if len(parts) < len(chunks):
+        raise CheckError(
+            f"{folder}: outputs of a chunk vanished while they were counted",
+            hint="run the same command again",
+        )
+    outputs: IntArray = np.concatenate(parts)
     return outputs
 
 
@@ -205,7 +238,7 @@ def save_array(path: Path, array: IntArray) -> None:
 
 
 def _cache_folder(context: StepContext, bench: Bench) -> Path:
-    return context.cache / "simulate" / cache_key(context, bench.keyed)
+    return context.cache / "simulate" / cache_key(context, bench.keyed)[:16]
 
 
 def _shifted(advance: Advance, before: int, total: int, done: int, _frames: int) -> None:
@@ -238,7 +271,7 @@ def count_chunk(
         "latency_cycles": result.latency_cycles,
         "cycles": result.cycles,
         "seconds": result.seconds,
-        "outputs_sha256": hashlib.sha256(rtl.astype(np.int64).tobytes()).hexdigest(),
+        "outputs_sha256": _outputs_hash(rtl),
     }
     if (counted := bench.score(chunk, truth, rtl)) is not None:
         record["rtl"] = record["qonnx"] = counted  # the outputs are equal, and so are their counts

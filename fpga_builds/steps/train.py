@@ -17,10 +17,12 @@ from fpga_builds.config import BUILDS_FOLDER, BuildConfig, load_build
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
 from fpga_builds.progress import Reporter
+from fpga_builds.shipped import SHIPPED, checkpoint_files, checkpoint_path
 from fpga_builds.storage import read_json
 from fpga_builds.versions import package_version
 from models.errors import ConfigError
 from models.files import storage_guard
+from models.sealed import file_hash, read_sealed
 
 if TYPE_CHECKING:
     from quant.recipe import Recipe
@@ -28,18 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 METRICS_FILE = "10-train/checkpoint/metrics.json"
-SHIPPED = BUILDS_FOLDER.parent / "quant" / "checkpoints"
-
-
-def checkpoint_path(config: BuildConfig) -> Path:
-    """Folder of the checkpoint that the build names."""
-    name = config.network.checkpoint
-    if name is None:
-        raise ConfigError(
-            f"{config.name}: is made from a QONNX model, there is nothing to train",
-            hint="`phyfold compile` starts from the model",
-        )
-    return Path(name) if "/" in name else SHIPPED / name
 
 
 def recipe_for(name: str) -> tuple[str, Recipe]:
@@ -148,13 +138,16 @@ def run(context: StepContext) -> StepOutput:
 
 
 def keep_checkpoint(source: Path, target: Path) -> dict[str, Any]:
-    """Copy a checkpoint without its training state; returns what its metrics.json holds."""
+    """Copy a checkpoint without its training state; returns what its metrics.json holds.
+
+    Figures that were not counted with these weights are left out; a warning says so.
+    """
     with storage_guard(target):
         target.mkdir()
         for item in sorted(source.iterdir()):
             if item.is_file() and item.name != "state.safetensors" and item.suffix != ".part":
                 shutil.copyfile(item, target / item.name)
-    return read_json(source / "metrics.json") or {}
+    return read_sealed(source / "metrics.json", file_hash(source / "weights.safetensors")) or {}
 
 
 def _check_channel(config: BuildConfig, recipe: Any) -> None:
@@ -209,8 +202,7 @@ def _metrics(body: dict[str, Any]) -> tuple[Metric, ...]:
 
 
 def _external(config: BuildConfig) -> tuple[Path, ...]:
-    path = checkpoint_path(config)
-    return (path / "weights.safetensors", path / "recipe.json", path / "metrics.json")
+    return checkpoint_files(checkpoint_path(config))
 
 
 STEP = Step(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,11 @@ from models.csi.data import CsiData
 from models.csi.metrics import CsiArray, CsiPoint, check_csi, count
 from models.csi.networks import conv_units
 from models.csi.spec import ConvCost
-from models.files import write_atomic
 from quant.csi.checkpoint import CsiNetwork, kernels_of, load_csi_checkpoint
 from quant.csi.data import load_csi
 from quant.csi.network import QuantCsiAutoencoder, quant_convs
 from quant.csi.recipe import CsiRecipe
+from quant.measured import write_measured
 
 FLOAT_BITS = 32
 BATCH = 250
@@ -158,7 +157,7 @@ def measure_csi(
         **evaluate(network, data.test).to_json(),
         "cost": asdict(csi_cost(recipe, network)),
     }
-    write_atomic(folder / "metrics.json", json.dumps(result, indent=1).encode() + b"\n")
+    write_measured(folder, result)
     return result
 
 

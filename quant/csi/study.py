@@ -25,6 +25,7 @@ from quant.csi.data import load_csi
 from quant.csi.evaluate import FLOAT_BITS
 from quant.csi.recipe import RECIPE_FOLDER, CsiDataConfig
 from quant.csi.study_plot import plot_csi_study
+from quant.measured import need_measured
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def checkpoint_rows(folder: Path = CSI_CHECKPOINTS) -> list[dict[str, Any]]:
     """``metrics.json`` of every checkpoint in ``folder``, with its network, ratio, bit widths."""
     rows = []
     for path in sorted(folder.glob("*/metrics.json")):
-        record = json.loads(path.read_text())
+        record = need_measured(path.parent)
         recipe = json.loads((path.parent / "recipe.json").read_text())
         network = recipe["network"]
         rows.append(

@@ -20,8 +20,9 @@ from fpga_builds.metrics import MetricSet
 from fpga_builds.progress import Reporter
 from fpga_builds.report import make_report
 from fpga_builds.state import State, StepRecord
-from fpga_builds.steps import csi_simulate, steps_of
+from fpga_builds.steps import csi_feedback, csi_simulate
 from fpga_builds.steps.csi_train import csi_recipe_for, recipe_on
+from fpga_builds.steps.order import steps_of
 from fpga_builds.steps.rtl_count import Bench, count_chunks, outputs_of
 from fpga_builds.stimulus import Chunk, chunks_of, dequantize, input_codes
 from fpga_builds.storage import write_json
@@ -101,12 +102,12 @@ def test_a_decoder_gets_codewords_and_an_encoder_keeps_them() -> None:
 
 def test_the_encoder_of_a_decoder_has_its_samples() -> None:
     decoder = load_build(DECODER).updated("csi", data="small").updated("simulate", frames=9)
-    other = csi_simulate.encoder_of(decoder)
+    other = csi_feedback.encoder_of(decoder)
     assert other.csi is not None
     assert (other.name, other.csi.data, other.simulate.frames) == (ENCODER, "small", 9)
     wrong = decoder.updated("csi", other=DECODER)
     with pytest.raises(ConfigError, match="is no build of an encoder"):
-        csi_simulate.encoder_of(wrong)
+        csi_feedback.encoder_of(wrong)
 
 
 def test_samples_are_the_first_of_the_test_split() -> None:

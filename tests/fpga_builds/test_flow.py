@@ -225,7 +225,9 @@ def test_external_files_and_program_text_count(tmp_path: Path) -> None:
     before = step.depends(CONFIG, State())
     source.write_text("2")
     after = step.depends(CONFIG, State())
-    assert [name for name in before if before[name] != after[name]] == ["file source.txt"]
+    assert [name for name in before if before[name] != after[name]] == [
+        f"file {tmp_path.name}/source.txt"
+    ]
 
 
 def test_present_reads_what_is_there(tmp_path: Path) -> None:

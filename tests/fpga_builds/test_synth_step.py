@@ -16,8 +16,9 @@ from fpga_builds.config import parse_build
 from fpga_builds.eda.synth import Synthesis
 from fpga_builds.flow import Flow, Step, StepContext, StepOutput
 from fpga_builds.progress import Reporter
-from fpga_builds.steps import detector_steps, hdl
+from fpga_builds.steps import hdl
 from fpga_builds.steps import synth as step_synth
+from fpga_builds.steps.order import detector_steps
 from fpga_builds.steps.synth import load_synthesis, step_for, step_name, synth_records
 from fpga_builds.storage import write_json
 from hls.devices import DEVICES, device

@@ -10,6 +10,7 @@ from models.csi.metrics import count
 from models.errors import ConfigError
 from quant.csi import study, study_plot
 from quant.csi.recipe import CsiDataConfig
+from quant.measured import write_measured
 
 
 def test_pca_rows_on_the_small_set() -> None:
@@ -33,7 +34,7 @@ def test_table_is_ordered_by_ratio_then_nmse(tmp_path: Path) -> None:
             "cost": cost,
             "budget": {"samples": 64000, "init": "a" if name == "b" else None},
         }
-        (folder / "metrics.json").write_text(json.dumps(record))
+        write_measured(folder, record)
         recipe = {"network": {"kind": "squ", "ratio": ratio}, "quant": None, "pruning": None}
         (folder / "recipe.json").write_text(json.dumps(recipe))
     lines = study.table(study.checkpoint_rows(tmp_path)).splitlines()
