@@ -39,6 +39,22 @@ class _Parsed:
     words: frozenset[str]
 
 
+@dataclass(frozen=True)
+class _Resource:
+    """A file that a module may read; ``folders``: names of those between the two."""
+
+    path: Path
+    folders: frozenset[str]
+
+    def named_by(self, words: frozenset[str]) -> bool:
+        """Whether a module with these strings names it."""
+        name = self.path.name
+        if self.path.suffix in TEXT_SUFFIXES:
+            named = name in words or name.removesuffix(".j2") in words
+            return named or not words.isdisjoint(self.folders)
+        return name in words and words.issuperset(self.folders)
+
+
 class ProgramText:
     """The project's files below ``root`` and how they hang together."""
 
@@ -47,7 +63,7 @@ class ProgramText:
         self._files: dict[str, frozenset[Path]] = {}
         self._hashes: dict[Path, str] = {}
         self._parsed: dict[Path, _Parsed] = {}
-        self._listed: dict[Path, tuple[Path, ...]] = {}
+        self._listed: dict[Path, tuple[_Resource, ...]] = {}
         self._modules: dict[str, Path | None] = {}
 
     def of(self, module: str) -> Mapping[str, str]:
@@ -116,27 +132,21 @@ class ProgramText:
 
     def _named(self, path: Path) -> Iterator[Path]:
         """Resources that a file of this project names."""
-        if not path.is_relative_to(self.root):
-            return
         words = self._parse(path).words
-        for folder in path.relative_to(self.root).parents:
-            if folder == Path():
-                return
-            for item in self._resources(self.root / folder):
-                if _names(words, item.relative_to(self.root / folder)):
-                    yield item
+        folder = path.parent
+        while folder != self.root and folder.is_relative_to(self.root):
+            for item in self._resources(folder):
+                if item.named_by(words):
+                    yield item.path
+            folder = folder.parent
 
-    def _resources(self, folder: Path) -> tuple[Path, ...]:
+    def _resources(self, folder: Path) -> tuple[_Resource, ...]:
         """Files in ``folder`` and below it, without packages and caches."""
         if folder not in self._listed:
-            found: list[Path] = []
-            for item in sorted(folder.iterdir()):
-                if item.is_file() and item.name != "__init__.py":
-                    found.append(item)
-                elif item.is_dir() and item.name != "__pycache__":
-                    package = (item / "__init__.py").is_file()
-                    found += () if package else self._resources(item)
-            self._listed[folder] = tuple(found)
+            files = (path for path in _files(folder) if path.name != "__init__.py")
+            self._listed[folder] = tuple(
+                _Resource(path, frozenset(path.relative_to(folder).parts[:-1])) for path in files
+            )
         return self._listed[folder]
 
     def _parse(self, path: Path) -> _Parsed:
@@ -164,6 +174,15 @@ class ProgramText:
 def program_text() -> ProgramText:
     """The text of the running program, read once a process."""
     return ProgramText()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files in ``folder`` and below it, but in packages and caches."""
+    for item in sorted(folder.iterdir()):
+        if item.is_file():
+            yield item
+        elif item.is_dir() and item.name != "__pycache__" and not (item / "__init__.py").is_file():
+            yield from _files(item)
 
 
 def _parse(text: str, package: str) -> _Parsed:
@@ -205,14 +224,6 @@ def _parts(node: ast.AST) -> list[object]:
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
         return list(node.orelse)
     return list(vars(node).values())
-
-
-def _names(words: frozenset[str], inner: Path) -> bool:
-    """Whether a module with these strings names the resource ``inner`` below its folder."""
-    *folders, name = inner.parts
-    if inner.suffix in TEXT_SUFFIXES:
-        return name in words or name.removesuffix(".j2") in words or not words.isdisjoint(folders)
-    return name in words and words.issuperset(folders)
 
 
 def _from(node: ast.ImportFrom, package: str) -> list[str]:
