@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
-from fpga_builds.shipped import SHIPPED
+from fpga_builds.shipped import SHIPPED, checkpoint_files
 from fpga_builds.stimulus import Chunk, chunks_of, received, system_of
 from fpga_builds.storage import hash_json, hash_path, write_json
 from fpga_builds.versions import package_version
@@ -119,7 +119,7 @@ def _cache_key(context: StepContext) -> str:
     parts = [
         config.channel.model_dump() if config.channel else None,
         [sim.seed, sim.chunk_frames],
-        hash_path(_reference_path(config) / "weights.safetensors"),
+        [hash_path(path) for path in _external(config)],
         context.made_by,
     ]
     return hash_json(parts)
@@ -150,7 +150,7 @@ def _settings(config: BuildConfig) -> object:
 
 def _external(config: BuildConfig) -> tuple[Path, ...]:
     needed = "float" in wanted(config)
-    return (_reference_path(config) / "weights.safetensors",) if needed else ()
+    return checkpoint_files(_reference_path(config))[:2] if needed else ()
 
 
 STEP = Step(

@@ -181,6 +181,6 @@ BASELINES_STEP = Step(
     settings=lambda config: [config.network.reference],
     run=reference,
     packages=("torch", "numpy"),
-    external=lambda config: (reference_path(config) / "weights.safetensors",),
+    external=lambda config: checkpoint_files(reference_path(config))[:2],
     applies=lambda config: config.network.reference is not None,
 )

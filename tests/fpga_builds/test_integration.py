@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import audited_run
 import pytest
 
+from fpga_builds.program_text import ROOT, program_text
+from fpga_builds.shipped import SHIPPED, checkpoint_files
 from models.errors import MismatchError
 
 pytestmark = pytest.mark.verilator
@@ -55,10 +58,17 @@ class Finished:
     result: dict[str, Any]
 
 
-def phyfold(*words: object, **environment: str) -> tuple[int, dict[str, Any], str]:
+SHOWN_IN_TRACEBACKS = [ROOT / "fpga_builds" / f"{n}.py" for n in ("cli", "commands", "runner")]
+"""Callers of a step, whose lines torch looks up for its messages."""
+COMMAND = ("-m", "fpga_builds.cli")
+
+
+def phyfold(
+    *words: object, command: tuple[str, ...] = COMMAND, **environment: str
+) -> tuple[int, dict[str, Any], str]:
     """Exit code, JSON and standard error of one command."""
     done = subprocess.run(
-        [sys.executable, "-m", "fpga_builds.cli", *map(str, words), "--json"],
+        [sys.executable, *command, *map(str, words), "--json"],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -80,7 +90,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     root = tmp_path_factory.mktemp("tiny")
     train_recipe(parse_recipe(RECIPE, "test"), root / "checkpoint")
     (root / "build.toml").write_text(BUILD)
-    code, result, log = phyfold("run", root, "--out", root / "out", "--jobs", 1)
+    audited = (audited_run.__file__, str(root / "opened"))
+    words = ("run", root, "--out", root / "out", "--jobs", 1)
+    code, result, log = phyfold(*words, command=audited)
     assert code == 0, (result, log)
     return Finished(root, root / "out", result)
 
@@ -110,6 +122,21 @@ def test_ber_is_counted_on_rtl_and_every_check_passes(finished: Finished) -> Non
     assert all(p["ber"] >= q["ci95"][0] for p, q in zip(result["points"], ml, strict=True))
     assert Path(result["report"]).is_file()
     assert Path(result["plot"]).is_file()
+
+
+def test_what_a_step_opens_is_in_its_program_text(finished: Finished) -> None:
+    """Modules loaded late and files read: all that decides a result is in its key."""
+    opened = [json.loads(line) for line in (finished.build / "opened").read_text().splitlines()]
+    assert {module.rsplit(".", 1)[1] for module, _ in opened} >= {"compile_step", "hdl", "simulate"}
+    text = program_text()
+    reference = checkpoint_files(SHIPPED / "fullycon_float")  # an external file of its step
+    missing = [
+        (module, path)
+        for module, path in opened
+        if Path(path) not in {*text.files(module), *reference, *SHOWN_IN_TRACEBACKS}
+        and "__pycache__" not in path  # numba keeps what it compiled
+    ]
+    assert missing == []
 
 
 def test_a_second_run_repeats_nothing(finished: Finished) -> None:
