@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fpga_builds.belongs import newer_than
 from fpga_builds.checks import require
 from fpga_builds.config import BuildConfig, available_builds, load_build
 from fpga_builds.flow import Flow
@@ -86,13 +87,16 @@ def list_builds() -> list[dict[str, Any]]:
     for name in available_builds():
         config = load_build(name)
         report = read_json(ROOT / name / "report.json")
+        made = report if isinstance(report, dict) else {}
         ready = config.network.model or (checkpoint_path(config) / "recipe.json").is_file()
         rows.append(
             {
                 "build": name,
                 "description": config.description,
                 "checkpoint": bool(ready),
-                "passed": report.get("passed") if isinstance(report, dict) else None,
+                "report": bool(made),
+                "passed": made.get("passed"),
+                "newer_results": newer_than(made, ROOT / name) if made else [],
             }
         )
     return rows
@@ -230,13 +234,13 @@ def report(job: Job) -> dict[str, Any]:
     from fpga_builds.report import make_report
 
     with exclusive(job.out), job.reporter.interruptible(job.out):
-        state = job.flow.present("report")
+        state, left_out = job.flow.present()
         if not state.records:
             raise ConfigError(
                 f"{job.out}: no results there to report",
                 hint=f"`phyfold run {job.config.name}` makes them",
             )
-        return make_report(job.config, job.out, state)
+        return make_report(job.config, job.out, state, left_out)
 
 
 def require_checks(checks: list[dict[str, Any]], build: str) -> None:

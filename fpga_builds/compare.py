@@ -10,6 +10,8 @@ from fpga_builds.metrics import Metric
 from fpga_builds.storage import read_json
 from models.errors import ConfigError
 
+OTHER_FRAMES = "other frames"
+
 
 def load_report(build: str, root: Path) -> dict[str, Any]:
     """The report.json that ``build`` means: its path, its folder, or a name below ``root``.
@@ -34,13 +36,14 @@ def compare(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
 
     Returns:
         {"name", "stage", "unit", "a", "b", "change", "verdict"} each, the largest worsening first;
-        ``change`` is b / a - 1, or None. A verdict is worse, same, better, changed or missing.
+        ``change`` is b / a - 1, or None. A verdict is worse, same, better, changed, missing, or
+        other frames: two figures counted on different frames are not compared.
     """
     first = {(m.name, m.stage): m for m in map(Metric.from_json, a["metrics"])}
     second = {(m.name, m.stage): m for m in map(Metric.from_json, b["metrics"])}
     rows = [_row(first.get(key), second.get(key)) for key in {**first, **second}]
     shown = [row for row in rows if not (row["a"] is None and row["b"] is None)]
-    order = {"worse": 0, "missing": 1, "better": 2, "changed": 3, "same": 4}
+    order = {"worse": 0, "missing": 1, OTHER_FRAMES: 2, "better": 3, "changed": 4, "same": 5}
     return sorted(
         shown, key=lambda row: (order[row["verdict"]], -abs(row["change"] or 0.0), row["name"])
     )
@@ -51,7 +54,8 @@ def _row(a: Metric | None, b: Metric | None) -> dict[str, Any]:
     if metric is None:
         raise ConfigError("comparing nothing with nothing")
     old, new = (m.value if m is not None else None for m in (a, b))
-    change = new / old - 1 if old and new is not None else None
+    verdict = _verdict(a, b, metric.better)
+    change = new / old - 1 if old and new is not None and verdict != OTHER_FRAMES else None
     return {
         "name": metric.name,
         "stage": metric.stage,
@@ -59,13 +63,15 @@ def _row(a: Metric | None, b: Metric | None) -> dict[str, Any]:
         "a": old,
         "b": new,
         "change": change,
-        "verdict": _verdict(a, b, metric.better),
+        "verdict": verdict,
     }
 
 
 def _verdict(a: Metric | None, b: Metric | None, better: str) -> str:
     if a is None or b is None or a.value is None or b.value is None:
         return "missing"
+    if a.frames_key and b.frames_key and a.frames_key != b.frames_key:
+        return OTHER_FRAMES
     if a.value == b.value or _intervals_overlap(a, b):
         return "same"
     if better == "neither":

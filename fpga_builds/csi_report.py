@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fpga_builds import plots
+from fpga_builds.belongs import FRAMES_KEY
 from fpga_builds.checks import Check
 from fpga_builds.config import BuildConfig
 from fpga_builds.csi import load_array
@@ -15,11 +17,14 @@ from fpga_builds.metrics import Metric, MetricSet
 from fpga_builds.state import State
 from fpga_builds.steps.rtl_count import rtl_metric
 from fpga_builds.storage import read_json
+from models.counts import DECIDING_SAMPLES
 
 LOSS = "nmse_loss_db"
 
 
-def csi_section(config: BuildConfig, state: State) -> dict[str, Any] | None:
+def csi_section(
+    config: BuildConfig, state: State, left_out: Mapping[str, str] | None = None
+) -> dict[str, Any] | None:
     """Counts on the RTL and of the references on the same samples; None for another build."""
     if config.csi is None:
         return None
@@ -32,6 +37,7 @@ def csi_section(config: BuildConfig, state: State) -> dict[str, Any] | None:
         "data": rtl["data"] if rtl else config.csi.data,
         "rtl": rtl,
         "references": counted or {},
+        "left_out": dict(left_out or {}),
     }
 
 
@@ -39,9 +45,11 @@ def loss_metric(section: Mapping[str, Any]) -> Metric:
     """NMSE on the RTL over that of floating point, same samples [dB]."""
     rtl, reference = section["rtl"], section["references"].get("float")
     if not rtl or not reference:
-        why = "needs NMSE on the RTL and in floating point"
+        why = section["left_out"].get("baselines") or section["left_out"].get("simulate")
+        why = why or "needs NMSE on the RTL and in floating point"
         return Metric.missing(LOSS, "dB", "rtlsim", why)
-    return rtl_metric(LOSS, rtl["nmse_db"] - reference["nmse_db"], "dB", "lower")
+    loss = rtl_metric(LOSS, rtl["nmse_db"] - reference["nmse_db"], "dB", "lower")
+    return replace(loss, frames_key=rtl.get(FRAMES_KEY, ""), counted=rtl["samples"])
 
 
 def csi_checks(config: BuildConfig, found: MetricSet) -> tuple[Check, ...]:
@@ -49,9 +57,16 @@ def csi_checks(config: BuildConfig, found: MetricSet) -> tuple[Check, ...]:
     limit = config.checks.max_nmse_loss_db
     if config.csi is None or limit is None:
         return ()
-    loss = found.value(LOSS)
-    passed = loss is not None and loss <= limit
-    return (Check(LOSS, passed, loss, f"at most {limit:g} dB beyond floating point"),)
+    metric = found.get(LOSS)
+    loss, samples = (None, None) if metric is None else (metric.value, metric.counted)
+    rule = (
+        f"at most {limit:g} dB beyond floating point, of {DECIDING_SAMPLES} channel samples or more"
+    )
+    if loss is None:
+        return (Check(LOSS, False, None, rule),)
+    if samples is not None and samples < DECIDING_SAMPLES:
+        return (Check(LOSS, None, loss, rule),)
+    return (Check(LOSS, loss <= limit, loss, rule),)
 
 
 def csi_remarks(section: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fpga_builds.belongs import fitting
 from fpga_builds.config import BuildConfig
 from fpga_builds.metrics import Metric
 from fpga_builds.program_text import program_text
@@ -165,16 +166,9 @@ class Flow:
                 reads.update(step.reads)
         return tuple(reversed(found))
 
-    def present(self, before: str) -> State:
-        """What earlier runs left for the steps before ``before``, whatever their settings were."""
-        state = State()
-        for step in self.steps:
-            if step.name == before:
-                break
-            record = load_record(self.out / step.folder_name)
-            if record is not None:
-                state = state.with_record(record)
-        return state
+    def present(self) -> tuple[State, dict[str, str]]:
+        """What earlier runs left, whatever their settings were: see `belongs.fitting`."""
+        return fitting(self.out / step.folder_name for step in self.steps)
 
     def run_step(self, step: Step, state: State) -> StepRecord:
         """The result of one step: the kept one if it is up to date, else a new one."""
@@ -201,6 +195,7 @@ class Flow:
             info=output.info,
             versions=tool_versions(step.packages, compiler=step.compiler),
             seconds=time.monotonic() - started,
+            config=self.config.model_dump(mode="json"),
         )
         _check_written(step, record)
         record.save()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
+from models.counts import FIGURE_ERRORS
 from models.errors import ConfigError
 
 Stage = Literal["train", "export", "software", "estimate", "rtlsim", "synth", "netlist", "pnr"]
@@ -29,6 +30,9 @@ class Metric:
         source: file it was read from, relative to the build's folder.
         ci95: 95 % confidence interval, where the number is a statistic.
         reason: why there is no value.
+        frames_key: what it was counted on, where it was counted; only figures of equal keys are
+            compared.
+        counted: errors (of a BER or a loss) or samples (of an NMSE) that it rests on.
     """
 
     name: str
@@ -41,6 +45,8 @@ class Metric:
     source: str = ""
     ci95: tuple[float, float] | None = None
     reason: str = ""
+    frames_key: str = ""
+    counted: int | None = None
 
     def __post_init__(self) -> None:
         if self.value is None and not self.reason:
@@ -65,6 +71,14 @@ class Metric:
         except TypeError as error:
             raise ConfigError(f"metric record {dict(record)}: {error}") from error
         return replace(metric, ci95=(metric.ci95[0], metric.ci95[1])) if metric.ci95 else metric
+
+
+def too_few_errors(point: Mapping[str, Any]) -> str:
+    """Why a BER point of few errors is no figure."""
+    return (
+        f"{point['errors']} errors in {point['bits']:,} bits, fewer than {FIGURE_ERRORS}: "
+        f"BER at most {point['upper_bound']:.2g} (95 %)"
+    )
 
 
 class MetricSet:

@@ -46,6 +46,8 @@ def _save(figure: Any, path: Path) -> Path:
 def ber_plot(title: str, curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> Path:
     """BER over SNR [dB], logarithmic; error bars are the 95 % intervals of the RTL's counts.
 
+    Points of too few errors for a figure are left out.
+
     Args:
         title: of the figure.
         curves: points ({"snr_db", "ber", "ci95"}) of each detector, see `LABELS`.
@@ -53,7 +55,7 @@ def ber_plot(title: str, curves: Mapping[str, Sequence[Mapping[str, Any]]], path
     """
     figure, axes = _figure(6.4, 4.8)
     for name, style in STYLES.items():
-        points = [p for p in curves.get(name, ()) if p["ber"] > 0]
+        points = [p for p in curves.get(name, ()) if p["ber"] > 0 and not p.get("upper_bound")]
         if not points:
             continue
         snr = [p["snr_db"] for p in points]

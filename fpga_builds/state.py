@@ -36,6 +36,7 @@ class StepRecord:
         info: further facts, plain data.
         versions: of the tools used.
         seconds: time it took [s].
+        config: the build's settings when it ran, those of the command line in them.
     """
 
     step: str
@@ -47,6 +48,7 @@ class StepRecord:
     info: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str | None] = field(default_factory=dict)
     seconds: float = 0.0
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def path(self, name: str) -> Path:
         """Place of one of its outputs."""
@@ -70,6 +72,7 @@ class StepRecord:
                 "info": dict(self.info),
                 "versions": dict(self.versions),
                 "seconds": round(self.seconds, 3),
+                "config": dict(self.config),
             },
             belongs_to=self.key,
         )
@@ -93,6 +96,7 @@ def load_record(folder: Path) -> StepRecord | None:
             info=body["info"],
             versions=body["versions"],
             seconds=body["seconds"],
+            config=body["config"],
         )
     except (KeyError, TypeError, AttributeError, ConfigError):
         return None

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fpga_builds.config import BuildConfig, ChannelConfig
+from fpga_builds.program_text import program_text
+from fpga_builds.storage import hash_json
 from hls.borders import decide_outputs, to_codes, to_values
 from hls.ir import Accelerator, Border, IntArray
 from models.errors import ConfigError
@@ -45,6 +47,14 @@ def chunks_of(config: BuildConfig) -> list[Chunk]:
     snrs = sim.snr_db if config.channel is not None else (None,)
     counts = [min(size, sim.frames - start) for start in range(0, sim.frames, size)]
     return [Chunk(snr, index, count) for snr in snrs for index, count in enumerate(counts)]
+
+
+def frames_key(config: BuildConfig, snr_db: float | None, frames: int) -> str:
+    """Equal for figures that were counted on the same frames, whatever build counted them."""
+    sim = config.simulate
+    channel = config.channel.model_dump() if config.channel else None
+    text = program_text().of("models.mimo")
+    return hash_json([channel, sim.seed, sim.chunk_frames, snr_db, frames, text])[:16]
 
 
 def system_of(channel: ChannelConfig) -> MimoSystem:

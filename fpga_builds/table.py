@@ -5,8 +5,9 @@
 
 A report in ``build/<name>/report.json`` whose checks passed is condensed to
 ``docs/results/builds/<name>.json``, unless the one kept there counted more frames of the same
-weights. The table between the markers in README.md, and docs/results/csi_builds.md, are then
-written from the kept ones: a fresh clone gives the same.
+weights, or the report is older than the results beside it. The table between the markers in
+README.md, and docs/results/csi_builds.md, are then written from the kept ones: a fresh clone gives
+the same.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from fpga_builds import table_csi
-from fpga_builds.report import markdown_row, number
+from fpga_builds.belongs import FRAMES_KEY, newer_than
+from fpga_builds.report import ber_text, markdown_row, number
 from fpga_builds.storage import read_json, write_json
 from models.errors import ConfigError, PhyfoldError
 from models.files import write_atomic
@@ -71,14 +73,21 @@ def condense(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def collect(root: Path, kept: Path) -> list[str]:
-    """Condense the reports below ``root`` that passed into ``kept``; returns what was taken."""
-    taken = []
+def collect(root: Path, kept: Path) -> tuple[list[str], list[str]]:
+    """Condense the reports below ``root`` that passed into ``kept``.
+
+    Returns:
+        (builds taken, why each other report was not, as far as that is worth a line).
+    """
+    taken, refused = [], []
     for path in sorted(root.glob("*/report.json")):
         report = read_json(path)
         if not isinstance(report, dict) or "weights_sha256" not in report:
             continue
         if not report.get("passed") or not report.get("frames"):
+            continue
+        if newer := newer_than(report, path.parent):
+            refused.append(f"{path}: older than the results beside it ({', '.join(newer)})")
             continue
         place = kept / f"{report['build']}.json"
         old = read_json(place)
@@ -88,7 +97,7 @@ def collect(root: Path, kept: Path) -> list[str]:
             continue
         write_json(place, condense(report))
         taken.append(report["build"])
-    return taken
+    return taken, refused
 
 
 def kept_results(kept: Path) -> list[dict[str, Any]]:
@@ -109,10 +118,21 @@ def table(kept: Path) -> str:
     titles += ["weights [kbit]", "non-zero MACs"]
     lines = [markdown_row(titles), markdown_row(["---"] + ["---:"] * (len(titles) - 1))]
     lines += [markdown_row(_cells(row)) for row in rows]
-    lines += _baselines(rows[0], len(titles))
+    if same_counts(rows):
+        lines += _baselines(rows[0], len(titles))
     lines += ["", *_notes(rows)]
     lines += table_csi.csi_lines([body for body in bodies if "csi" in body])
     return "\n".join(lines) + "\n"
+
+
+def same_counts(rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether all rows counted the same frames, so that one row's baselines stand for all."""
+
+    def counted(row: dict[str, Any]) -> Any:
+        points = row["curves"]["rtl"]
+        return row["seed"], [(p["snr_db"], p["frames"], p.get(FRAMES_KEY)) for p in points]
+
+    return all(counted(row) == counted(rows[0]) for row in rows)
 
 
 def _position(row: dict[str, Any]) -> tuple[int, str]:
@@ -145,6 +165,8 @@ def _interval(point: dict[str, Any] | None) -> str:
     if point is None:
         return "-"
     low, high = point["ci95"]
+    if point.get("upper_bound") is not None:
+        return ber_text(point)
     return f"{point['ber']:.2e} ({low:.2e} to {high:.2e})"
 
 
@@ -207,13 +229,15 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--readme", type=Path, default=Path("README.md"))
     options = parser.parse_args(words)
     try:
-        taken = collect(options.builds, options.kept)
+        taken, refused = collect(options.builds, options.kept)
         changed = update_readme(options.readme, table(options.kept))
         if csi := [body for body in kept_results(options.kept) if "csi" in body]:
             write_atomic(options.kept.parent / CSI_PAGE, table_csi.csi_page(csi))
     except PhyfoldError as error:
         sys.stderr.write(f"{error.message}\n")
         return error.exit_code
+    for line in refused:
+        sys.stderr.write(f"{line}: not taken; `phyfold report BUILD` writes it anew\n")
     state = "written" if changed else "unchanged"
     sys.stdout.write(f"results taken: {', '.join(taken) or 'none'}; table {state}\n")
     return 0

@@ -10,8 +10,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from fpga_builds.compare import OTHER_FRAMES
 from fpga_builds.doctor import Finding
-from fpga_builds.report import ber_rows, number
+from fpga_builds.report import ber_rows, ber_text, number
+
+MARKS = {
+    True: "[green]passed[/green]",
+    False: "[red]FAILED[/red]",
+    None: "[yellow]not decided[/yellow]",
+}
 
 
 def console() -> Console:
@@ -39,9 +46,17 @@ def builds_table(rows: Sequence[dict[str, Any]]) -> Table:
         table.add_column(column)
     for row in rows:
         ready = "shipped" if row["checkpoint"] else "to be trained"
-        passed = {None: "-", True: "[green]passed[/green]", False: "[red]failed[/red]"}
-        table.add_row(row["build"], row["description"], ready, passed[row["passed"]])
+        table.add_row(row["build"], row["description"], ready, _report_state(row))
     return table
+
+
+def _report_state(row: dict[str, Any]) -> str:
+    """How the last report ended, and whether it still stands for the results beside it."""
+    if not row["report"]:
+        return "-"
+    words = {None: "not decided", True: "[green]passed[/green]", False: "[red]failed[/red]"}
+    newer = row["newer_results"]
+    return words[row["passed"]] + (f", older than {', '.join(newer)}" if newer else "")
 
 
 def ber_table(title: str, curves: dict[str, Any]) -> Table:
@@ -61,7 +76,7 @@ def ber_table(title: str, curves: dict[str, Any]) -> Table:
         cells.append(number(rtl["errors"]) if rtl else "-")
         for name in columns:
             point = row.get(name)
-            cells.append(f"{point['ber']:.3e}" if point else "-")
+            cells.append(ber_text(point))
             if name == "rtl":
                 cells.append(f"{rtl['ci95'][0]:.2e} to {rtl['ci95'][1]:.2e}" if rtl else "-")
         table.add_row(*cells)
@@ -97,10 +112,12 @@ def show_simulation(out: Console, body: dict[str, Any]) -> None:
 def show_report(out: Console, body: dict[str, Any], folder: Path) -> None:
     """Checks and paths of a report."""
     for check in body["checks"]:
-        mark = "[green]passed[/green]" if check["passed"] else "[red]FAILED[/red]"
+        mark = MARKS[check["passed"]]
         out.print(f"check       {mark}  {check['name']}: {number(check['value'])}, {check['rule']}")
-    for remark in body["remarks"][:1]:
-        out.print(f"remark      {remark}")
+    shown = body["remarks"][:1]
+    shown += [r for r in body["remarks"][1:] if r.startswith(("Left out", "Step "))]
+    for remark in shown:
+        out.print(f"remark      {remark}", markup=False)
     for name in ("ber", "csi"):
         if name in body["plots"]:
             out.print(f"plot        {folder / body['plots'][name]}")
@@ -115,7 +132,7 @@ def compare_table(a: str, b: str, rows: Sequence[dict[str, Any]]) -> Table:
     for column in (a, b, "change"):
         table.add_column(column, justify="right")
     table.add_column("verdict")
-    color = {"worse": "red", "better": "green", "missing": "yellow"}
+    color = {"worse": "red", "better": "green", "missing": "yellow", OTHER_FRAMES: "yellow"}
     for row in rows:
         change = "-" if row["change"] is None else f"{row['change']:+.1%}"
         verdict = row["verdict"]

@@ -6,6 +6,10 @@ wrong about its neighbour), so an interval that treats bits as independent trial
 The counts here carry the sum of the squared errors per frame. The variance that follows from it,
 over the binomial one, is the design effect d >= 1 (1.7 for ML on the reference channel), and the
 95 % interval is Clopper-Pearson's for errors/d of bits/d.
+
+Below `models.counts.FIGURE_ERRORS` errors a count is no figure but an upper bound
+(`BerPoint.upper_bound`; the rule of three where there was none), and a loss that is to decide
+anything needs `DECIDING_ERRORS` errors at each of the points that it is read between.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 from scipy.special import betaincinv
 
+from models.counts import FIGURE_ERRORS
 from models.detectors import Detector
 from models.errors import CheckError, ConfigError
 from models.mimo import DEFAULT_CHUNK, MimoSystem, frame_chunk
@@ -81,6 +86,17 @@ class BerPoint:
         """95 % confidence interval of the BER, widened by the design effect."""
         return binomial_interval(self.errors, self.bits, self.design_effect)
 
+    @property
+    def upper_bound(self) -> float | None:
+        """95 % upper bound of the BER, one-sided, of too few errors for a figure; else None.
+
+        Clopper-Pearson's; without errors it is 1 - 0.05^(1/bits), about 3/bits.
+        """
+        if self.errors >= FIGURE_ERRORS:
+            return None
+        e, n = self.errors / self.design_effect, self.bits / self.design_effect
+        return 1.0 if e >= n else float(betaincinv(e + 1.0, n - e, CONFIDENCE))
+
     def __add__(self, other: BerPoint) -> BerPoint:
         if other.snr_db != self.snr_db:
             raise ConfigError(f"cannot add counts at {self.snr_db} dB and {other.snr_db} dB")
@@ -94,8 +110,9 @@ class BerPoint:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The counts, with ``ber`` and ``ci95`` beside them."""
-        return {**asdict(self), "ber": self.ber, "ci95": list(self.ci95)}
+        """The counts, with ``ber``, ``ci95`` and ``upper_bound`` beside them."""
+        derived = {"ber": self.ber, "ci95": list(self.ci95), "upper_bound": self.upper_bound}
+        return {**asdict(self), **derived}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
@@ -274,6 +291,8 @@ class Crossing:
     snr_db: float
     low_db: float
     high_db: float
+    errors: int
+    """Fewest errors of the two points that the crossing lies between."""
 
 
 def crossing(points: Sequence[BerPoint], target: float) -> Crossing:
@@ -294,12 +313,32 @@ def crossing(points: Sequence[BerPoint], target: float) -> Crossing:
             ends.append(snr_at_ber(snrs, np.minimum(rates * factor, 1.0), target))
         except CheckError:
             ends.append(float("-inf") if factor < 1 else float("inf"))
-    return Crossing(snr_db, *ends)
+    beside = sorted(seen, key=lambda p: abs(p.snr_db - snr_db))
+    left = next((p for p in beside if p.snr_db <= snr_db), nearest)
+    right = next((p for p in beside if p.snr_db >= snr_db), nearest)
+    return Crossing(snr_db, ends[0], ends[1], min(left.errors, right.errors))
 
 
-def snr_loss_db(curve: Sequence[BerPoint], reference: Sequence[BerPoint], target: float) -> float:
+@dataclass(frozen=True)
+class SnrLoss:
+    """SNR [dB] between two curves at one BER; ``errors``: the fewest that it was read from."""
+
+    loss_db: float
+    errors: int
+
+
+def snr_loss(curve: Sequence[BerPoint], reference: Sequence[BerPoint], target: float) -> SnrLoss:
     """SNR [dB] that ``curve`` needs beyond ``reference`` to reach BER ``target``.
 
     Positive is worse. On common frames (the same seed) most of the counting noise cancels.
+
+    Raises:
+        CheckError: a curve does not cross the target.
     """
-    return crossing(curve, target).snr_db - crossing(reference, target).snr_db
+    ours, theirs = crossing(curve, target), crossing(reference, target)
+    return SnrLoss(ours.snr_db - theirs.snr_db, min(ours.errors, theirs.errors))
+
+
+def snr_loss_db(curve: Sequence[BerPoint], reference: Sequence[BerPoint], target: float) -> float:
+    """The loss alone, see `snr_loss`."""
+    return snr_loss(curve, reference, target).loss_db

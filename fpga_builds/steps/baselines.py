@@ -8,11 +8,12 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
+from fpga_builds.belongs import FRAMES_KEY
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
-from fpga_builds.metrics import Metric
+from fpga_builds.metrics import Metric, too_few_errors
 from fpga_builds.shipped import SHIPPED, checkpoint_files
-from fpga_builds.stimulus import Chunk, chunks_of, received, system_of
+from fpga_builds.stimulus import Chunk, chunks_of, frames_key, received, system_of
 from fpga_builds.storage import hash_json, hash_path, write_json
 from fpga_builds.versions import package_version
 from models.errors import ConfigError
@@ -43,9 +44,9 @@ def run(context: StepContext) -> StepOutput:
         name: [reduce(add, parts) for _, parts in sorted(by_snr.items())]
         for name, by_snr in points.items()
     }
-    body = {name: [point.to_json() for point in curve] for name, curve in curves.items()}
+    body = {name: [_keyed(config, point) for point in curve] for name, curve in curves.items()}
     write_json(context.folder / "baselines.json", body)
-    metrics = tuple(_metric(name, point) for name, curve in curves.items() for point in curve)
+    metrics = tuple(_metric(name, point) for name, curve in body.items() for point in curve)
     return StepOutput({"baselines": "baselines.json"}, metrics)
 
 
@@ -125,17 +126,26 @@ def _cache_key(context: StepContext) -> str:
     return hash_json(parts)
 
 
-def _metric(name: str, point: BerPoint) -> Metric:
+def _keyed(config: BuildConfig, point: BerPoint) -> dict[str, Any]:
+    """A point with the key of the frames that it was counted on."""
+    return {**point.to_json(), FRAMES_KEY: frames_key(config, point.snr_db, point.frames)}
+
+
+def _metric(name: str, point: Mapping[str, Any]) -> Metric:
+    bound = point["upper_bound"]
     return Metric(
-        name=f"ber_{name}.snr_{point.snr_db:g}",
-        value=point.ber,
+        name=f"ber_{name}.snr_{point['snr_db']:g}",
+        value=point["ber"] if bound is None else None,
         unit="1",
         better="lower",
         stage="software",
         tool=TOOLS[name],
         version=str(package_version(TOOLS[name])),
         source="60-baselines/baselines.json",
-        ci95=point.ci95,
+        ci95=(point["ci95"][0], point["ci95"][1]),
+        reason="" if bound is None else too_few_errors(point),
+        frames_key=point[FRAMES_KEY],
+        counted=point["errors"],
     )
 
 

@@ -17,7 +17,7 @@ from fpga_builds.steps.csi_train import csi_checkpoint, train_csi_here
 from fpga_builds.steps.export import require_equal_to_brevitas
 from fpga_builds.steps.train import keep_checkpoint
 from fpga_builds.stimulus import FloatArray
-from fpga_builds.storage import write_json
+from fpga_builds.storage import hash_path, write_json
 from fpga_builds.versions import package_version
 from models.errors import ConfigError
 from models.files import storage_guard
@@ -134,6 +134,7 @@ def reference(context: StepContext) -> StepOutput:
         str(package_version("torch")),
         "60-baselines/baselines.json",
         ci95=point.ci95,
+        frames_key=hash_path(context.input("samples"))[:16],
     )
     return StepOutput({"baselines": "baselines.json"}, (metric,))
 

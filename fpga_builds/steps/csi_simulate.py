@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fpga_builds import csi
+from fpga_builds.belongs import FRAMES_KEY
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
@@ -64,6 +66,7 @@ def simulate(context: StepContext) -> StepOutput:
     save_arrays(context.folder / EXAMPLES_FILE, samples=samples[:EXAMPLES], images=images)
     border = accelerator.output if encoder else accelerator.input
     body = summary(config, accelerator, records, csi.feedback_bits(border))
+    body[FRAMES_KEY] = hash_path(context.input("samples"))[:16]
     write_json(context.folder / "simulation.json", body)
     return StepOutput(files, metrics(body), body)
 
@@ -102,10 +105,12 @@ def summary(
 
 def metrics(body: dict[str, Any]) -> tuple[Metric, ...]:
     """Cycles, NMSE, rho and feedback bits."""
+    key = body.get(FRAMES_KEY, "")
+    nmse = rtl_metric("nmse_db", body["nmse_db"], "dB", "lower", ci95=body["ci95"])
+    rho = rtl_metric("rho", body["rho"], "1", "higher", ci95=body["rho_ci95"])
     return (
         *cycle_metrics(body),
-        rtl_metric("nmse_db", body["nmse_db"], "dB", "lower", ci95=body["ci95"]),
-        rtl_metric("rho", body["rho"], "1", "higher", ci95=body["rho_ci95"]),
+        *(replace(m, frames_key=key, counted=body["samples"]) for m in (nmse, rho)),
         rtl_metric("feedback_bits", body["feedback_bits"], "bit", "lower"),
     )
 

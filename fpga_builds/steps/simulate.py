@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from pathlib import Path
 from typing import Any
 
 from fpga_builds import stimulus
+from fpga_builds.belongs import FRAMES_KEY
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
-from fpga_builds.metrics import Metric
+from fpga_builds.metrics import Metric, too_few_errors
 from fpga_builds.rtl_index import load_rtl
 from fpga_builds.state import State
 from fpga_builds.steps.rtl_count import (
@@ -90,7 +92,9 @@ def summary(
     for kind, found in points.items():
         for snr in sorted({r["snr_db"] for r in records if kind in r}):
             parts = [BerPoint.from_json(r[kind]) for r in records if r["snr_db"] == snr]
-            found.append(reduce(add, parts).to_json())
+            total = reduce(add, parts)
+            key = stimulus.frames_key(config, snr, total.frames)
+            found.append({**total.to_json(), FRAMES_KEY: key})
     cycles = cycles_summary(config, accelerator, records)
     return {**cycles, "points": points["rtl"], "qonnx_points": points["qonnx"]}
 
@@ -98,8 +102,12 @@ def summary(
 def _metrics(body: dict[str, Any]) -> tuple[Metric, ...]:
     metrics = cycle_metrics(body)
     for point in body["points"]:
-        name, interval = f"ber.snr_{point['snr_db']:g}", point["ci95"]
-        metrics.append(rtl_metric(name, point["ber"], "1", "lower", ci95=interval))
+        bound, interval = point["upper_bound"], point["ci95"]
+        value = point["ber"] if bound is None else None
+        reason = "" if bound is None else too_few_errors(point)
+        name = f"ber.snr_{point['snr_db']:g}"
+        metric = rtl_metric(name, value, "1", "lower", ci95=interval, reason=reason)
+        metrics.append(replace(metric, frames_key=point[FRAMES_KEY], counted=point["errors"]))
     return tuple(metrics)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -232,8 +233,13 @@ def test_a_limit_on_the_loss_is_checked(limit: float, passed: bool, tmp_path: Pa
     config = config.updated("checks", max_nmse_loss_db=limit)
     section = csi_section(config, state)
     assert section is not None
-    (check,) = csi_checks(config, MetricSet([loss_metric(section)]))
+    metric = loss_metric(section)
+    assert metric.counted == 12
+    (check,) = csi_checks(config, MetricSet([replace(metric, counted=100)]))
     assert check.passed is passed
+    (check,) = csi_checks(config, MetricSet([metric]))
+    assert check.passed is None  # 12 samples decide nothing
+    assert "of 100 channel samples or more" in check.rule
 
 
 def test_a_loss_that_was_not_measured_fails_its_check(tmp_path: Path) -> None:

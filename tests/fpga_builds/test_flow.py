@@ -233,8 +233,11 @@ def test_external_files_and_program_text_count(tmp_path: Path) -> None:
 def test_present_reads_what_is_there(tmp_path: Path) -> None:
     counter = Counter()
     counter.run(tmp_path, until="first")
-    state = Flow(counter.steps(), CONFIG.updated("simulate", frames=1), tmp_path).present("report")
+    state, left_out = Flow(
+        counter.steps(), CONFIG.updated("simulate", frames=1), tmp_path
+    ).present()
     assert list(state.records) == ["first"]
+    assert left_out == {}
     with pytest.raises(ConfigError, match="no step has written 'b' yet"):
         state.file("b")
 

@@ -23,12 +23,13 @@ from models.errors import ConfigError
 RECIPE = {"network": {"inputs": 60, "width": 300, "depth": 5, "bits": 30}}
 
 
-def curve(rates: dict[float, float], bits: int = 600_000) -> list[dict[str, Any]]:
+def curve(rates: dict[float, float], bits: int = 600_000, seed: int = 5) -> list[dict[str, Any]]:
     """Points of a BER curve."""
     points = []
     for snr, rate in rates.items():
         errors = round(rate * bits)
-        points.append(BerPoint(snr, bits // 30, bits, errors, errors, errors).to_json())
+        point = BerPoint(snr, bits // 30, bits, errors, errors, errors).to_json()
+        points.append({**point, "frames_key": f"{seed} {snr} {bits}"})
     return points
 
 

@@ -29,6 +29,7 @@ def report(name: str, frames: int, *, passed: bool = True, weights: str = "w") -
         "frames": 3 * frames,
         "passed": passed,
         "weights_sha256": weights,
+        "results": {},
         "config": {"compile": {"part": "LFE5U-85F"}},
         "checks": [],
         "metrics": [metric, {"name": "clock_mhz", "stage": "estimate", "value": 100.0}],
@@ -62,7 +63,8 @@ def test_table_has_rows_in_order_intervals_and_baselines(tmp_path: Path) -> None
     for name in ("fullycon_w4a4", "fullycon_w8a8", "another"):
         build(tmp_path / "build", name, 1000)
     kept = tmp_path / "kept"
-    assert len(table.collect(tmp_path / "build", kept)) == 3
+    taken, refused = table.collect(tmp_path / "build", kept)
+    assert (len(taken), refused) == (3, [])
     lines = table.table(kept).splitlines()
     names = [line.split("|")[1].strip() for line in lines if line.startswith("|")]
     assert names == ["build", "---", "`fullycon_w8a8`", "`fullycon_w4a4`", "`another`",
@@ -76,16 +78,16 @@ def test_table_has_rows_in_order_intervals_and_baselines(tmp_path: Path) -> None
 def test_more_frames_win_and_failed_reports_never_do(tmp_path: Path) -> None:
     root, kept = tmp_path / "build", tmp_path / "kept"
     build(root, "a", 1000)
-    assert table.collect(root, kept) == ["a"]
+    assert table.collect(root, kept) == (["a"], [])
     build(root, "a", 10)
-    assert table.collect(root, kept) == []
+    assert table.collect(root, kept) == ([], [])
     build(root, "a", 5000, passed=False)
-    assert table.collect(root, kept) == []
+    assert table.collect(root, kept) == ([], [])
     assert read_json(kept / "a.json")["frames"] == 3000
     build(root, "a", 2000)
-    assert table.collect(root, kept) == ["a"]
+    assert table.collect(root, kept) == (["a"], [])
     build(root, "a", 10, weights="trained again")
-    assert table.collect(root, kept) == ["a"]
+    assert table.collect(root, kept) == (["a"], [])
 
 
 def test_update_readme_keeps_the_rest(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def report(build: str, *, csi: bool) -> dict[str, Any]:
     section = {"half": "encoder", "other": "x", "data": "inh", "rtl": {}, "references": {}}
     return {
         **{"build": build, "description": "", "phyfold": "0", "steps": [], "seed": 1},
-        **{"frames": 500, "weights_sha256": "a", "passed": True, "checks": []},
+        **{"frames": 500, "weights_sha256": "a", "passed": True, "checks": [], "results": {}},
         "config": {"compile": {"part": "xczu7ev"}},
         "metrics": rows,
         "curves": {"rtl": []} if not csi else {},
@@ -83,7 +83,7 @@ def test_both_kinds_of_builds_stand_in_the_table(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
     write_json(tmp_path / "enc" / "report.json", report("enc", csi=True))
-    assert collect(tmp_path, kept) == ["enc"]
+    assert collect(tmp_path, kept) == (["enc"], [])
     detector = condense(report("det", csi=False))
     point = {"snr_db": 8.0, "ber": 1e-2, "ci95": [9e-3, 2e-2], "frames": 5}
     write_json(kept / "det.json", {**detector, "curves": {"rtl": [point]}})
