@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fpga_builds import csi
+from fpga_builds import csi, sources
 from fpga_builds.config import BuildConfig, load_build
 from fpga_builds.flow import Flow, Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
@@ -20,7 +20,6 @@ from fpga_builds.steps.rtl_count import (
     cycle_metrics,
     cycles_summary,
     outputs_of,
-    qonnx_runner,
     rtl_bench,
     rtl_metric,
 )
@@ -33,7 +32,7 @@ from models.files import write_atomic
 SAMPLES, CODEWORDS, EXAMPLES_FILE = "samples.npz", "codewords.npz", "examples.npz"
 EXAMPLES = 4
 """Samples that the report shows."""
-METRICS_TEXT = ("fpga_builds/csi.py", "models/csi/metrics.py")
+METRICS_TEXT = ("fpga_builds/csi.py", "fpga_builds/sources.py", "models/csi/metrics.py")
 
 
 def draw(context: StepContext) -> StepOutput:
@@ -85,14 +84,13 @@ def simulate(context: StepContext) -> StepOutput:
     accelerator = Accelerator.load(context.input("accelerator"))
     encoder = csi.csi_of(config).half == "encoder"
     samples = csi.load_samples(context.input("samples"))
-    values = samples if encoder else csi.load_array(context.input("feedback"), "values")
-    frames = csi.frame_source(config, samples, values)
-    decode = qonnx_runner(context.input("other_model")) if encoder else None
+    frames = sources.open_frames(config, context.input, accelerator.input)
+    decode = sources.open_decoder(config, context.input)
     score = csi.scorer(accelerator.output, decode)
-    names = ["samples", "other_model"] if encoder else ["samples", "feedback"]
+    names = (*sources.frame_reads(config), *sources.score_reads(config))
     keyed = tuple(hash_path(context.input(name)) for name in names)
     keyed += tuple(hash_sources(name) for name in METRICS_TEXT)
-    with rtl_bench(context, accelerator, frames, score, keyed=keyed, keep_outputs=True) as bench:
+    with rtl_bench(context, accelerator, frames.of, score, keyed=keyed, keep_outputs=True) as bench:
         records = count_chunks(context, bench)
         outputs = outputs_of(context, bench)
     files = {"simulation": "simulation.json", "examples": EXAMPLES_FILE}
