@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,14 @@ from csi_builds import (
 )
 from fake_bench import config_of as detector
 
-from fpga_builds import sources
+from fpga_builds import commands_synth, sources
 from fpga_builds.board import ber
 from fpga_builds.board.frames import FramesResult
+from fpga_builds.commands import Job
 from fpga_builds.config import BuildConfig, load_build, parse_build
-from fpga_builds.flow import Flow
+from fpga_builds.flow import Flow, Step
+from fpga_builds.progress import Reporter
+from fpga_builds.state import State, StepRecord
 from fpga_builds.steps import bitstream, csi_simulate, netlist, simulate, steps_of
 from fpga_builds.stimulus import Chunk, Kind, input_codes, kind_of, random_codes
 from hls.board import board
@@ -136,7 +140,6 @@ def test_every_kind_of_build_has_frames_of_its_own() -> None:
 
 def test_a_foreign_model_is_fed_with_random_codes_and_the_report_says_so(tmp_path: Path) -> None:
     from fpga_builds.report import report_body
-    from fpga_builds.state import State
 
     border = tiny_encoder().input
     frames = sources.open_frames(foreign(), ber.no_files, border)
@@ -263,6 +266,49 @@ def test_steps_on_request_run_the_steps_of_their_frames_first(half: str, tmp_pat
     assert "samples" not in netlist.step_for(detector(), PART).reads
 
 
+def test_synth_gets_the_codewords_before_the_netlist_is_simulated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+
+    def run_step(_flow: Flow, step: Step, state: State) -> StepRecord:
+        missing = [name for name in step.reads if not state.has(name)]
+        assert not missing, f"{step.name} runs without {missing}"
+        ran.append(step.name)
+        files = dict.fromkeys(step.writes, "file")
+        return StepRecord(step.name, tmp_path, "k", {}, files, info={"frames": 5})
+
+    made = SimpleNamespace(to_json=dict, netlist_json="n.json", netlist_verilog="n.v")
+    monkeypatch.setattr(Flow, "run_step", run_step)
+    monkeypatch.setattr(commands_synth, "load_synthesis", lambda _record: made)
+    monkeypatch.setattr(commands_synth, "fits", lambda _made: True)
+    monkeypatch.setattr(commands_synth, "layers_of", lambda *_: [])
+    config = load_build(NAMES["decoder"])
+    job = Job(config, tmp_path, reporter=Reporter(quiet=True))
+    body, _fits = commands_synth.synth(job, PART.name, netlist_frames=5)
+    assert body["netlist"] == {"frames": 5}
+    assert len(ran) == len(set(ran))
+    assert ran[-2:] == ["feedback", f"netlist-{PART.name.lower()}"]
+
+
+def test_the_terminal_says_what_was_fed(capsys: pytest.CaptureFixture[str]) -> None:
+    from fpga_builds.commands_bitstream import show_bitstream
+    from fpga_builds.commands_board import show_ber
+    from fpga_builds.views import console, show_simulation
+
+    cycles = {"ii_cycles": None, "latency_cycles": 9, "sim_cycles_per_s": None, "clock_mhz": 100.0}
+    body = {"frames": 1000, "mismatches": 0, "stimulus": "random codes", **cycles}
+    show_simulation(console(), body)
+    assert "1,000 random codes on RTL, every bit equals" in capsys.readouterr().out
+    link = {"requests": 1, "retries": 0}
+    show_ber(console(), {**body, "points": [], "clock_hz": 1, "link": link})
+    assert "1,000 random codes on the board, every bit equals" in capsys.readouterr().out
+    clock = {"timing_met": True, "fmax_mhz": 99.0, "target_mhz": 90.0, "part": "p"}
+    board_body = {"bitstream": "b.bit", "bytes": 9, "selftest_simulated": True, **clock}
+    show_bitstream(console(), {**board_body, "selftest_stimulus": "random codes"})
+    assert "self-test   passed on random codes, in the simulated board" in capsys.readouterr().out
+
+
 def test_other_data_or_seed_simulates_the_netlist_again() -> None:
     config = load_build(NAMES["encoder"])
     step = netlist.step_for(config, PART)
@@ -275,7 +321,7 @@ def test_a_folder_without_samples_or_with_codewords_of_others_is_refused(tmp_pat
     build = finished("decoder", tmp_path / "a")
     sources.require_frames(build.config, build.state)
     lost = [r for name, r in build.state.records.items() if name != "feedback"]
-    state = type(build.state)({record.step: record for record in lost})
+    state = State({record.step: record for record in lost})
     with pytest.raises(ConfigError, match="no feedback there to measure with") as caught:
         sources.require_frames(build.config, state)
     assert f"phyfold simulate {NAMES['decoder']}" in caught.value.hint
@@ -284,7 +330,7 @@ def test_a_folder_without_samples_or_with_codewords_of_others_is_refused(tmp_pat
         sources.require_frames(build.config, build.state)
     alone = finished("encoder", tmp_path / "b")
     sources.require_frames(alone.config, alone.state)
-    sources.require_frames(detector(), type(build.state)())
+    sources.require_frames(detector(), State())
 
 
 @pytest.mark.verilator
