@@ -18,6 +18,7 @@ from csi_builds import (
     stand_in_models,
     tiny_encoder,
 )
+from fake_bench import accelerator as bench_accelerator
 from fake_bench import config_of as detector
 
 from fpga_builds import commands_synth, sources
@@ -25,7 +26,7 @@ from fpga_builds.board import ber
 from fpga_builds.board.frames import FramesResult
 from fpga_builds.commands import Job
 from fpga_builds.config import BuildConfig, load_build, parse_build
-from fpga_builds.flow import Flow, Step
+from fpga_builds.flow import Flow, Step, StepContext
 from fpga_builds.progress import Reporter
 from fpga_builds.state import State, StepRecord
 from fpga_builds.steps import bitstream, csi_simulate, netlist, simulate, steps_of
@@ -218,6 +219,20 @@ def test_one_sample_has_an_nmse_and_no_interval(
     first, second = netlist_lines(body)
     assert f"1 {kind_of(built.config).value} on the netlist, every bit equals" in first
     assert f"{body['nmse_db']:.2f} dB (one sample)" in second
+
+
+def test_bit_errors_of_a_detector_are_counted_over_all_snrs(tmp_path: Path) -> None:
+    config, acc = detector(), bench_accelerator()
+    frames = sources.open_frames(config, ber.no_files, acc.input)
+    chunks = frames.first(config, 11)
+    assert [(chunk.snr_db, chunk.frames) for chunk in chunks] == [(0.0, 6), (4.0, 6)]
+    sent = np.concatenate([frames.of(chunk)[0] for chunk in chunks])
+    got = sent.astype(np.int64).copy()
+    got[[0, 5, 6, 11], 1] ^= 1
+    context = StepContext(config, tmp_path, tmp_path, State())
+    assert netlist.counted(context, acc, chunks, sent, got) == {"bits": sent.size, "errors": 4}
+    body = {"frames": 12, "mismatches": 0, "ii_cycles": None, "latency_cycles": 9}
+    assert "netlist_nmse_db" not in {metric.name for metric in netlist.metrics(body, PART)}
 
 
 def test_golden_frames_of_a_self_test_are_samples(
