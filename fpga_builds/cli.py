@@ -206,6 +206,8 @@ def synth(
         typer.Option("--part", help="Device, see docs/synthesis.md.", show_default="of the build"),
     ] = None,
     engine: Annotated[str, typer.Option("--engine", help="Yosys: auto, native or wasm.")] = "auto",
+    samples: Samples = None,
+    data: Data = None,
     out: Out = None,
     json_output: Json = False,
     jobs: Jobs = DEFAULT_JOBS,
@@ -213,7 +215,10 @@ def synth(
     quiet: Quiet = False,
     checkpoint: Checkpoint = None,
     netlist_frames: Annotated[
-        int, typer.Option("--netlist-frames", min=5, help="Frames to simulate on the netlist.")
+        int,
+        typer.Option(
+            "--netlist-frames", min=5, help="Frames (CSI: samples) to simulate on the netlist."
+        ),
     ] = 200,
     no_netlist: Annotated[
         bool, typer.Option("--no-netlist", help="Do not simulate the netlist.")
@@ -226,7 +231,7 @@ def synth(
     from fpga_builds.commands_synth import show_synth
     from fpga_builds.commands_synth import synth as synthesize
 
-    config = configure(build, seed=seed, checkpoint=checkpoint)
+    config = configure(build, seed=seed, checkpoint=checkpoint, samples=samples, data=data)
     job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
     body, fits = synthesize(job, part, engine, 0 if no_netlist else netlist_frames)
     return Outcome(body, lambda console: show_synth(console, body), after=fits)
@@ -297,6 +302,8 @@ def run(
 def bitstream(
     build: Build,
     board: Annotated[str, typer.Option("--board", help="ulx3s, ecpix5, Pynq-Z2, ZCU104, U250 ...")],
+    samples: Samples = None,
+    data: Data = None,
     out: Out = None,
     json_output: Json = False,
     jobs: Jobs = DEFAULT_JOBS,
@@ -317,7 +324,7 @@ def bitstream(
     """
     from fpga_builds.commands_bitstream import bitstream_of, show_bitstream
 
-    config = configure(build, seed=seed, checkpoint=checkpoint)
+    config = configure(build, seed=seed, checkpoint=checkpoint, samples=samples, data=data)
     config = config.updated("bitstream", clock_mhz=clock_mhz, seeds=seeds)
     job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
     body, after = bitstream_of(job, board)

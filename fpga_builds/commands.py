@@ -59,6 +59,11 @@ def configure(
     """
     config = load_build(build)
     if config.csi is not None:
+        if (simulate or {}).get("snr_db"):
+            raise ConfigError(
+                f"{config.name}: --snr-db is of detectors, this is a CSI network",
+                hint="--samples and --data say what a CSI network is measured with",
+            )
         place = str(Path(data).resolve()) if data and ("/" in data or Path(data).is_dir()) else data
         config = config.updated("csi", data=place, seed=seed)
     elif samples is not None or data is not None:

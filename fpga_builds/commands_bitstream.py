@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from fpga_builds.commands import Job
+from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Flow, Step
 from fpga_builds.steps import amd_bitstream, bitstream
 from fpga_builds.steps.order import steps_of
@@ -27,7 +28,7 @@ def bitstream_of(job: Job, board: str) -> tuple[dict[str, Any], Callable[[], Non
         ConfigError: no such board.
         ToolMissingError: nextpnr, Yosys or, for AMD boards, Vivado is missing.
     """
-    step = _step(board)
+    step = _step(job.config, board)
     with exclusive(job.out), job.reporter.interruptible(job.out):
         steps = (*steps_of(job.config), step)
         flow = Flow(steps, job.config, job.out, jobs=job.jobs, reporter=job.reporter)
@@ -39,12 +40,12 @@ def bitstream_of(job: Job, board: str) -> tuple[dict[str, Any], Callable[[], Non
     return body, lambda: bitstream.require(body)
 
 
-def _step(board: str) -> Step:
+def _step(config: BuildConfig, board: str) -> Step:
     from fpga_builds.amd import BOARDS as AMD_BOARDS
     from fpga_builds.amd import find_board
 
     if board.lower() in BOARDS:
-        return bitstream.step_for(BOARDS[board.lower()])
+        return bitstream.step_for(config, BOARDS[board.lower()])
     try:
         return amd_bitstream.step_for(find_board(board).name)
     except ConfigError as error:
@@ -75,4 +76,5 @@ def show_bitstream(out: Console, body: dict[str, Any]) -> None:
         out.print(f"rate        {rate:,.0f} frames/s{shown} at the target clock")
     if body.get("selftest_simulated") is not None:
         test = "passed" if body["selftest_simulated"] else "[red]FAILED[/red]"
-        out.print(f"self-test   {test}, in the simulated board, over its serial line")
+        frames = body.get("selftest_stimulus", "golden frames")
+        out.print(f"self-test   {test} on {frames}, in the simulated board, over its serial line")

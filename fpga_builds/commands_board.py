@@ -10,6 +10,7 @@ import typer
 
 from fpga_builds.board.session import Action, Line
 from fpga_builds.commands import ROOT, Job, configure
+from fpga_builds.csi import nmse_text
 from fpga_builds.options import Json, Out, Quiet
 from fpga_builds.progress import Reporter
 from fpga_builds.runner import Outcome
@@ -32,10 +33,11 @@ def board(
     ] = None,
     snr_db: Annotated[
         list[float] | None,
-        typer.Option("--snr-db", metavar="DB [DB ...]", help="SNR points in dB (ber)."),
+        typer.Option("--snr-db", metavar="DB [DB ...]", help="SNR points in dB (ber, detectors)."),
     ] = None,
     frames: Annotated[
-        int, typer.Option("--frames", min=1, help="Frames per SNR (ber).")
+        int,
+        typer.Option("--frames", min=1, help="Frames per SNR, or samples, if there are (ber)."),
     ] = DEFAULT_FRAMES,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of frames.")] = None,
     source: Annotated[Path | None, typer.Option("--input", help=".npy of codes (send).")] = None,
@@ -56,6 +58,7 @@ def board(
 ) -> Outcome:
     """Talk to a programmed board: state, self-test, BER on the hardware, frames of your own.
 
+    Of a CSI build, ber counts NMSE on the samples that `phyfold simulate` left in its folder.
     Exit code 1 if the self-test fails, bits differ, or the board does not answer.
     """
     from fpga_builds.board import session
@@ -63,6 +66,12 @@ def board(
     line = Line(port, baud, patience)
     changes = {"snr_db": snr_db or None, "frames": frames}
     config = configure(build, seed=seed, simulate=changes) if build is not None else None
+    if seed is not None and config is not None and config.csi is not None:
+        raise ConfigError(
+            f"{config.name}: --seed {seed}: a board is measured with the samples in the build's "
+            "folder",
+            hint=f"`phyfold simulate {build} --seed {seed}` draws others",
+        )
     folder = out or (ROOT / config.name if config is not None else None)
     place = package or folder
     packages = session.packages_in(place) if place is not None else []
@@ -154,7 +163,9 @@ def show_speed(console: Any, clock_hz: int, interval: float | None, latency: int
 
 
 def show_ber(console: Any, body: dict[str, Any]) -> None:
-    """BER on a board, for people."""
+    """BER or NMSE on a board, for people."""
+    if "nmse_db" in body:
+        console.print(f"NMSE        {nmse_text(body)}")
     for point in body["points"]:
         low, high = point["ci95"]
         console.print(
@@ -162,7 +173,8 @@ def show_ber(console: Any, body: dict[str, Any]) -> None:
             f"{point['errors']:,} errors in {point['bits']:,} bits"
         )
     equal = "every bit equals" if not body["mismatches"] else "[red]bits differ from[/red]"
-    console.print(f"frames      {body['frames']:,} on the board, {equal} the QONNX execution")
+    fed = f"{body['frames']:,} {body['stimulus']} on the board"
+    console.print(f"frames      {fed}, {equal} the QONNX execution")
     show_speed(console, body["clock_hz"], body["ii_cycles"], body["latency_cycles"])
     retries = body["link"]["retries"]
     console.print(f"line        {body['link']['requests']} requests, {retries} repeated")

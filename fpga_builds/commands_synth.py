@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from fpga_builds.commands import Job
+from fpga_builds.csi import nmse_text
 from fpga_builds.eda.synth import Synthesis, require_fit
 from fpga_builds.eda.yosys import choose_engine
 from fpga_builds.flow import Flow
@@ -45,14 +46,14 @@ def synth(
     target = device(part or job.config.compile.part)
     choose_engine(engine)
     step = step_for(target, engine)
-    steps = (*steps_of(job.config), step)
+    last = netlist_step_for(job.config, target, netlist_frames, engine)
+    steps = (*steps_of(job.config), step, last)
     with exclusive(job.out), job.reporter.interruptible(job.out):
         flow = Flow(steps, job.config, job.out, jobs=job.jobs, reporter=job.reporter)
         state = flow.run(step.name)
         netlist = None
         if netlist_frames and fits(load_synthesis(state.records[step.name])):
-            last = netlist_step_for(target, netlist_frames, engine)
-            netlist = dict(flow.run_step(last, state).info)
+            netlist = dict(flow.run(last.name, done=state).records[last.name].info)
     record = state.records[step.name]
     result = load_synthesis(record)
     made, _stale = current(bitstream_records(job.out), hash_path(state.file("rtl")))
@@ -86,8 +87,18 @@ def show_synth(out: Console, body: dict[str, Any]) -> None:
     )
     netlist = body["netlist"]
     if netlist is not None:
-        out.print(
-            f"simulated   {netlist['frames']} frames on the netlist, every bit equals the QONNX "
-            f"execution; one frame every {netlist['ii_cycles']:,.1f} cycles, latency "
-            f"{netlist['latency_cycles']:,} cycles, {netlist['sim_cycles_per_s']:,.0f} cycles/s"
-        )
+        out.print("\n".join(netlist_lines(netlist)))
+
+
+def netlist_lines(netlist: dict[str, Any]) -> list[str]:
+    """What the simulation of the netlist gave, for people."""
+    interval, speed = netlist["ii_cycles"], netlist["sim_cycles_per_s"]
+    paced = "too few for the interval" if interval is None else f"one every {interval:,.1f} cycles"
+    shown = "" if speed is None else f", {speed:,.0f} cycles/s"
+    lines = [
+        f"simulated   {netlist['frames']} {netlist['stimulus']} on the netlist, every bit equals "
+        f"the QONNX execution; {paced}, latency {netlist['latency_cycles']:,} cycles{shown}"
+    ]
+    if "nmse_db" in netlist:
+        lines.append(f"NMSE        {nmse_text(netlist)}, on the netlist")
+    return lines

@@ -11,7 +11,7 @@ Frames of a CSI build are samples of the test split, in order; a chunk is a run 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,13 @@ def scorer(border: Border, decode: Callable[[FloatArray], FloatArray] | None) ->
         return dict(count(truth, reconstruct(border, outputs, decode)).to_json())
 
     return score
+
+
+def nmse_text(point: Mapping[str, Any]) -> str:
+    """NMSE and rho for people, with the interval unless it was one sample."""
+    ci95 = point["ci95"]
+    interval = "one sample" if ci95 is None else f"95 %: {ci95[0]:.2f} to {ci95[1]:.2f}"
+    return f"{point['nmse_db']:.2f} dB ({interval}), rho {point['rho']:.4f}"
 
 
 def feedback_bits(codeword: Border) -> int:

@@ -138,15 +138,20 @@ class Flow:
         self.config, self.out, self.jobs = config, out, jobs
         self.reporter = reporter or Reporter(quiet=True)
 
-    def run(self, *wanted: str) -> State:
+    def run(self, *wanted: str, done: State | None = None) -> State:
         """Run the steps named, and those whose outputs they need, unless they are up to date.
+
+        Args:
+            wanted: names of steps.
+            done: what `run` gave before; its steps are not looked at again.
 
         Raises:
             PhyfoldError: a step failed; its log is named in the hint.
         """
-        state = State()
+        state = done or State()
         for step in self.needed(wanted):
-            state = state.with_record(self.run_step(step, state))
+            if step.name not in state.records:
+                state = state.with_record(self.run_step(step, state))
         return state
 
     def needed(self, wanted: Iterable[str]) -> tuple[Step, ...]:

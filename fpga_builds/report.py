@@ -12,9 +12,11 @@ from fpga_builds import plots
 from fpga_builds.belongs import FRAMES_KEY, differences, present_keys, same_frames
 from fpga_builds.checks import Check, simulation_checks, verdict
 from fpga_builds.config import BuildConfig
+from fpga_builds.csi import nmse_text
 from fpga_builds.csi_report import csi_checks, csi_remarks, csi_section, example_plot, loss_metric
 from fpga_builds.metrics import Metric, MetricSet
 from fpga_builds.silicon import silicon
+from fpga_builds.sources import remarks as source_remarks
 from fpga_builds.state import State
 from fpga_builds.steps.bitstream import checks as board_checks
 from fpga_builds.storage import hash_path, read_json, write_json
@@ -228,6 +230,7 @@ def _remarks(config: BuildConfig, state: State, made: dict[str, Any]) -> list[st
             "widened for errors that come in groups within a frame. All detectors that are shown "
             "saw the same frames."
         )
+    remarks += source_remarks(config)
     remarks.append(
         "Cycles are measured in cycle-accurate simulation of the generated RTL. "
         + _origin(made, config.compile.part)
@@ -318,8 +321,7 @@ def render(template: str, body: dict[str, Any], out: Path) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["number"] = number
-    environment.filters["ber"] = ber_text
+    environment.filters |= {"number": number, "ber": ber_text, "nmse": nmse_text}
     environment.globals["verdict_text"] = verdict_text
     images = {
         name: base64.b64encode((out / path).read_bytes()).decode()

@@ -43,7 +43,10 @@ def silicon(out: Path, state: State, part: str) -> dict[str, Any]:
     boards, old = current(bitstream_records(out), now)
     routed = routed_layers(boards)
     rows = [_synthesis(record, state, routed) for record in synths]
-    found = [m for record in (*synths, *boards) for m in _metrics(record, part)]
+    own = tuple(record for record in (*synths, *boards) if _is_for(record, part))
+    nets = [_netlist(record, load_synthesis(record)) for record in synths if record in own]
+    found = [m for record in own for m in _metrics(record)]
+    found += [m for record in nets if record is not None for m in record.metrics]
     return {
         "synthesis": rows,
         "bitstreams": [dict(record.info) for record in boards],
@@ -80,23 +83,28 @@ def _synthesis(record: StepRecord, state: State, routed: Mapping[str, Layers]) -
     result = load_synthesis(record)
     rows = layers_of(result, state, routed)
     body = {**result.to_json(), "layers": rows, "total": totals_row(rows)}
-    return {**body, "netlist": _netlist(record, result)}
+    simulated = _netlist(record, result)
+    return {**body, "netlist": None if simulated is None else dict(simulated.info)}
 
 
-def _netlist(record: StepRecord, result: Synthesis) -> dict[str, Any] | None:
-    """What the simulation of this very netlist counted, if there was one."""
+def _netlist(record: StepRecord, result: Synthesis) -> StepRecord | None:
+    """The simulation of this very netlist, if there was one."""
     simulated = load_record(record.folder.parent / netlist.folder_name(result.part))
     if simulated is None or simulated.depends.get(NETLIST) != hash_path(result.netlist_verilog):
         return None
-    return dict(simulated.info)
+    return simulated
 
 
-def _metrics(record: StepRecord, part: str) -> list[Metric]:
-    """The metrics of a result, if it is for the build's own part."""
+def _is_for(record: StepRecord, part: str) -> bool:
+    """True if a result is for this part."""
     try:
-        own = device(str(record.info["part"])).name == device(part).name
+        return device(str(record.info["part"])).name == device(part).name
     except CompileError:
-        return []
+        return False
+
+
+def _metrics(record: StepRecord) -> list[Metric]:
+    """The metrics of a synthesis or bitstream that a report shows."""
     keep = (*CELLS.values(), "fmax_mhz", "throughput_per_s", "throughput_mbit_s")
     names = {*keep, *(f"{name}_utilisation" for name in keep)}
-    return [m for m in record.metrics if own and (m.name in names or m.stage == "netlist")]
+    return [m for m in record.metrics if m.name in names]

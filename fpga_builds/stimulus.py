@@ -7,9 +7,11 @@ whoever simulates which chunk, in which order and on how many cores, the frames 
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +27,32 @@ from models.mimo import BitArray, MimoSystem, frame_chunk
 FloatArray = npt.NDArray[np.float32]
 
 
+class Kind(enum.Enum):
+    """What a build's accelerator is fed with; the value is what a reader is told."""
+
+    CHANNEL = "channel frames"
+    SAMPLES = "channel samples"
+    CODEWORDS = "codewords of channel samples"
+    RANDOM = "random codes"
+
+
+def kind_of(config: BuildConfig) -> Kind:
+    """The frames of the build's own task; random codes where it names no task (a QONNX file)."""
+    if config.channel is not None:
+        return Kind.CHANNEL
+    if config.csi is None:
+        return Kind.RANDOM
+    return Kind.SAMPLES if config.csi.half == "encoder" else Kind.CODEWORDS
+
+
+def snrs_of(config: BuildConfig) -> tuple[float | None, ...]:
+    """The SNR points of a channel [dB]; one None where there is no channel to add noise in."""
+    return config.simulate.snr_db if kind_of(config) is Kind.CHANNEL else (None,)
+
+
 @dataclass(frozen=True)
 class Chunk:
-    """One chunk of work: ``frames`` frames, number ``index``, at one SNR (None: no channel)."""
+    """One chunk of work: ``frames`` frames, number ``index``, at one SNR (None: without noise)."""
 
     snr_db: float | None
     index: int
@@ -44,9 +69,10 @@ def chunks_of(config: BuildConfig) -> list[Chunk]:
     """All chunks of a simulation, SNR by SNR."""
     sim = config.simulate
     size = sim.chunk_frames
-    snrs = sim.snr_db if config.channel is not None else (None,)
     counts = [min(size, sim.frames - start) for start in range(0, sim.frames, size)]
-    return [Chunk(snr, index, count) for snr in snrs for index, count in enumerate(counts)]
+    return [
+        Chunk(snr, index, count) for snr in snrs_of(config) for index, count in enumerate(counts)
+    ]
 
 
 def frames_key(config: BuildConfig, snr_db: float | None, frames: int) -> str:
@@ -91,17 +117,6 @@ def dequantize(border: Border, codes: npt.ArrayLike) -> FloatArray:
     return to_values(border, codes).astype(np.float32)
 
 
-def frame_source(
-    config: BuildConfig, border: Border
-) -> Callable[[Chunk], tuple[BitArray | None, FloatArray]]:
-    """Gives the frames of a chunk: (bits sent [n, K] or None, host values [n, ...] float32)."""
-    if config.channel is None:
-        seed = config.simulate.seed
-        return lambda chunk: (None, dequantize(border, random_codes(border, chunk, seed)))
-    system = system_of(config.channel)
-    return lambda chunk: received(config, system, chunk)
-
-
 def input_codes(border: Border, x: npt.ArrayLike) -> IntArray:
     """What the host's quantizer makes of host values [n, ...]: codes [n, *shape]."""
     values = np.asarray(x)
@@ -109,15 +124,21 @@ def input_codes(border: Border, x: npt.ArrayLike) -> IntArray:
 
 
 def vectors(
-    config: BuildConfig, accelerator: Accelerator, model: Path, chunks: Sequence[Chunk]
-) -> tuple[BitArray | None, IntArray, IntArray]:
-    """(bits sent or None, input codes, what QONNX gives) of all frames of ``chunks``."""
+    config: BuildConfig,
+    accelerator: Accelerator,
+    model: Path,
+    frames: Callable[[Chunk], tuple[Any, FloatArray]],
+    chunks: Sequence[Chunk],
+) -> tuple[Any, IntArray, IntArray]:
+    """(truth or None, input codes, what QONNX gives) of all frames of ``chunks``.
+
+    ``frames`` gives truth and host values of a chunk, see `fpga_builds.sources`.
+    """
     from hls.qonnx_exec import load_model, run_qonnx
 
-    source = frame_source(config, accelerator.input)
-    sent, values = zip(*(source(chunk) for chunk in chunks), strict=True)
+    truths, values = zip(*(frames(chunk) for chunk in chunks), strict=True)
     x = np.concatenate(values)
     results = run_qonnx(load_model(model), x)
     expected = decide_outputs(results, config.compile.output, accelerator.output)
-    bits = None if config.channel is None else np.concatenate(sent)
-    return bits, input_codes(accelerator.input, x), expected
+    truth = None if truths[0] is None else np.concatenate(truths)
+    return truth, input_codes(accelerator.input, x), expected

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fpga_builds.compare import OTHER_FRAMES
+from fpga_builds.csi import nmse_text
 from fpga_builds.doctor import Finding
 from fpga_builds.report import ber_rows, ber_text, number
 
@@ -86,16 +87,14 @@ def ber_table(title: str, curves: dict[str, Any]) -> Table:
 def show_simulation(out: Console, body: dict[str, Any]) -> None:
     """Result of a simulation: BER, equality, cycles."""
     if "nmse_db" in body:
-        low, high = body["ci95"]
-        out.print(
-            f"NMSE        {body['nmse_db']:.2f} dB (95 %: {low:.2f} to {high:.2f}), rho "
-            f"{body['rho']:.4f}, {body['feedback_bits']} feedback bits a sample"
-        )
+        bits = body["feedback_bits"]
+        out.print(f"NMSE        {nmse_text(body)}, {bits} feedback bits a sample")
     if body.get("points"):
         curves = {"rtl": body["points"], "qonnx": body["qonnx_points"], **body.get("curves", {})}
         out.print(ber_table(f"{body['build']}: bit error rate", curves))
     equal = "every bit equals" if body["mismatches"] == 0 else "[red]bits differ from[/red]"
-    out.print(f"frames      {number(body['frames'])} on RTL, {equal} the QONNX execution")
+    fed = body.get("stimulus", "frames")
+    out.print(f"frames      {number(body['frames'])} {fed} on RTL, {equal} the QONNX execution")
     clock = body["clock_mhz"]
     if body["ii_cycles"] is not None:
         rate = clock * 1e6 / body["ii_cycles"]

@@ -68,7 +68,7 @@ def _readme(acc: Accelerator, board: str) -> str:
 | `bitfile/` | the bitstream, for Zynq with its `.hwh` |
 | `driver/settings.json` | what FINN's driver has to know |
 | `border.json` | formats and scales of input codes and outputs |
-| `golden/` | {GOLDEN_FRAMES} frames of input codes, and the outputs of the integer reference |
+| `golden/` | {GOLDEN_FRAMES} frames of random codes, and the outputs of the integer reference |
 | `check_golden.py` | runs them; `quantize` and `dequantize` are the host's part |
 
 Copy this folder to the board (a PYNQ image) and run there

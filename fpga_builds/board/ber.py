@@ -1,25 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bit error rates counted on a board: the frames of a build's simulation, bit for bit."""
+"""Error rates counted on a board: the frames of a build's simulation, bit for bit.
+
+Detectors give bit errors, CSI networks NMSE and rho, see `fpga_builds.sources`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fpga_builds import stimulus
+from fpga_builds import sources
 from fpga_builds.board.frames import FramesResult, run_frames
 from fpga_builds.board.link import BoardLink
 from fpga_builds.board.protocol import Status
 from fpga_builds.config import BuildConfig
-from fpga_builds.stimulus import Chunk
+from fpga_builds.csi import Score
+from fpga_builds.stimulus import Chunk, input_codes
 from hls.board.package import BoardPackage
-from hls.compiler import decide_outputs, to_codes
+from hls.compiler import decide_outputs
 from hls.ir import Accelerator, IntArray
 from models.errors import ConfigError
+
+
+def no_files(name: str) -> Path:
+    """Refuses: nothing is there beside accelerator and model."""
+    raise ConfigError(f"no {name} there to measure with")
 
 
 @dataclass(frozen=True)
@@ -28,16 +38,21 @@ class Reference:
 
     Attributes:
         accelerator: its borders say what codes mean.
-        qonnx: host values [n, *shape] float32 to model outputs.
+        qonnx: host values [n, ...] float32, as the network takes them, to model outputs.
+        files: gives samples, codewords and the other half of a CSI build, by their names.
     """
 
     accelerator: Accelerator
     qonnx: Callable[[Any], Any]
+    files: sources.Files = no_files
 
 
 @dataclass(frozen=True)
 class BoardBer:
-    """Counts of one SNR (None: no channel, random codes)."""
+    """Counts of one SNR; None of samples, codewords and random codes.
+
+    ``point`` is a `BerPoint` or a `CsiPoint` as plain data; None where there is no truth.
+    """
 
     snr_db: float | None
     frames: int
@@ -58,18 +73,21 @@ def measure(
 ) -> list[BoardBer]:
     """Run the frames of ``config.simulate`` on the board and compare every bit with QONNX.
 
+    Of samples and codewords these are at most all that there are.
+
     Raises:
         ConfigError: the build and the accelerator do not fit together.
         LinkError: the board does not answer as it should.
     """
-    chunks = stimulus.chunks_of(config)
+    source = sources.open_frames(config, reference.files, reference.accelerator.input)
+    score = sources.open_score(config, reference.files, reference.accelerator)
+    chunks = source.chunks(config)
     total = sum(chunk.frames for chunk in chunks)
-    source = stimulus.frame_source(config, reference.accelerator.input)
     counted: dict[float | None, list[BoardBer]] = {}
     done = 0
     for chunk in chunks:
         run = partial(_run, link, status, package, partial(_shifted, progress, done, total))
-        result = _count(config, chunk, reference, source(chunk), run)
+        result = _count(config, chunk, reference, (source.of(chunk), score), run)
         counted.setdefault(chunk.snr_db, []).append(result)
         done += chunk.frames
     return [_sum(parts) for parts in counted.values()]
@@ -95,42 +113,30 @@ def _count(
     config: BuildConfig,
     chunk: Chunk,
     reference: Reference,
-    frames: tuple[Any, Any],
+    measured: tuple[tuple[Any, Any], Score],
     run: Callable[[IntArray], FramesResult],
 ) -> BoardBer:
-    from models.ber import count
-
     border, output = reference.accelerator.input, reference.accelerator.output
-    sent, x = frames
-    flat = np.asarray(x, dtype=np.float32).reshape(len(x), -1)
-    result = run(to_codes(border, flat))
-    shaped = flat.reshape(len(flat), *border.shape)
-    expected = decide_outputs(reference.qonnx(shaped), config.compile.output, output)
+    (truth, x), score = measured
+    result = run(input_codes(border, x).reshape(len(x), -1))
+    expected = decide_outputs(reference.qonnx(x), config.compile.output, output)
     if expected.shape != result.outputs.shape:
         raise ConfigError(
             f"{config.name}: the board gives {result.outputs.shape} values, QONNX {expected.shape}"
         )
     wrong = np.flatnonzero((expected != result.outputs).any(axis=1))
-    point = None
-    if sent is not None and output.meaning == "hard_bits":
-        point = count(float(chunk.snr_db or 0.0), sent, result.outputs).to_json()
+    point = score(chunk, truth, result.outputs)
     first = chunk.index * config.simulate.chunk_frames + int(wrong[0]) if len(wrong) else None
     return BoardBer(chunk.snr_db, chunk.frames, len(wrong), first, result.cycles, point)
 
 
 def _sum(parts: list[BoardBer]) -> BoardBer:
-    from models.ber import BerPoint
-
-    points = [BerPoint.from_json(part.point) for part in parts if part.point is not None]
     first = next((p.first_mismatch for p in parts if p.first_mismatch is not None), None)
-    total = points[0] if points else None
-    for point in points[1:]:
-        total = total + point if total is not None else point
     return BoardBer(
         parts[0].snr_db,
         sum(part.frames for part in parts),
         sum(part.mismatches for part in parts),
         first,
         sum(part.cycles for part in parts),
-        total.to_json() if total is not None else None,
+        sources.summed([part.point for part in parts if part.point is not None]),
     )

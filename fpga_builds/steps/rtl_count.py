@@ -317,6 +317,7 @@ def cycles_summary(
     return {
         "build": config.name,
         "frames": sum(record["frames"] for record in records),
+        "stimulus": stimulus.kind_of(config).value,
         "seed": config.simulate.seed,
         "mismatches": sum(record["mismatches"] for record in records),
         "ii_cycles": ii,

@@ -9,7 +9,7 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
-from fpga_builds import stimulus
+from fpga_builds import sources, stimulus
 from fpga_builds.belongs import FRAMES_KEY
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
@@ -26,7 +26,7 @@ from fpga_builds.steps.rtl_count import (
 )
 from fpga_builds.stimulus import Chunk
 from fpga_builds.storage import write_json
-from hls.ir import Accelerator, IntArray
+from hls.ir import Accelerator
 from models.errors import ConfigError
 
 
@@ -34,43 +34,32 @@ def run(context: StepContext) -> StepOutput:
     """Build the simulation, count all chunks, add them up."""
     config = context.config
     accelerator = Accelerator.load(context.input("accelerator"))
-    frames = stimulus.frame_source(config, accelerator.input)
-    hard = accelerator.output.meaning == "hard_bits"
-    score = count_bits if hard else count_nothing
     channel = config.channel.model_dump() if config.channel else None
-    with rtl_bench(context, accelerator, frames, score, keyed=(channel,)) as bench:
+    frames = sources.open_frames(config, context.input, accelerator.input)
+    score = sources.open_score(config, context.input, accelerator)
+    with rtl_bench(context, accelerator, frames.of, score, keyed=(channel,)) as bench:
         records = count_chunks(context, bench)
     body = summary(config, accelerator, records)
     write_json(context.folder / "simulation.json", body)
     return StepOutput({"simulation": "simulation.json"}, _metrics(body), body)
 
 
-def count_bits(chunk: Chunk, sent: Any, outputs: IntArray) -> dict[str, Any] | None:
-    """Bit errors of a chunk; None where no bits were sent."""
-    from models.ber import count
-
-    if sent is None:
-        return None
-    return dict(count(float(chunk.snr_db or 0.0), sent, outputs).to_json())
-
-
-def count_nothing(_chunk: Chunk, _sent: Any, _outputs: IntArray) -> None:
-    """Soft outputs: there are no bits to count."""
-
-
 def write_waveform_of(config: BuildConfig, state: State, frames: range, out: Path) -> Path:
-    """All signals while ``frames`` of the first SNR pass, as ``<out>/waveform.fst``."""
+    """All signals while ``frames`` of the first SNR pass, as ``<out>/waveform.fst``.
+
+    They are frames of the simulation: of the channel, or samples, or codewords.
+    """
     from hls.sim.waveform import write_waveform
 
     accelerator = Accelerator.load(state.file("accelerator"))
-    size = config.simulate.chunk_frames
+    source = sources.open_frames(config, state.file, accelerator.input)
+    size = source.within(config.simulate.chunk_frames)
     if frames.stop > size:
         raise ConfigError(
-            f"waveform of frames {frames.start} to {frames.stop - 1}: must lie in the first chunk, "
-            f"0 to {size - 1}"
+            f"waveform of frames {frames.start} to {frames.stop - 1}: must lie in the first chunk "
+            f"of {source.kind.value}, 0 to {size - 1}"
         )
-    snr_db = config.simulate.snr_db[0] if config.channel is not None else None
-    _sent, x = stimulus.frame_source(config, accelerator.input)(Chunk(snr_db, 0, frames.stop))
+    _truth, x = source.of(Chunk(stimulus.snrs_of(config)[0], 0, frames.stop))
     return write_waveform(
         load_rtl(state.file("rtl_index")),
         accelerator,

@@ -132,13 +132,13 @@ class CsiPoint:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The sums, with the values and intervals that follow from them."""
+        """The sums, with the values and intervals that follow; None for that of one sample."""
         return {
             **asdict(self),
             "nmse_db": self.nmse_db,
-            "ci95": list(self.ci95),
+            "ci95": list(self.ci95) if self.samples > 1 else None,
             "rho": self.rho,
-            "rho_ci95": list(self.rho_ci95),
+            "rho_ci95": list(self.rho_ci95) if self.samples > 1 else None,
         }
 
     @classmethod

@@ -10,6 +10,7 @@ import pytest
 from board_chains import Tiny, tiny
 
 from fpga_builds.commands_bitstream import _step
+from fpga_builds.config import parse_build
 from fpga_builds.eda import ecppack, nextpnr
 from fpga_builds.eda.synth import Synthesis, require_fit, synthesize
 from fpga_builds.steps import bitstream
@@ -17,6 +18,7 @@ from hls.board import BoardPackage
 from hls.devices import device
 from models.errors import CheckError, ConfigError
 
+CONFIG = parse_build({"name": "demo", "network": {"checkpoint": "x"}}, "test")
 BODY: dict[str, Any] = {
     "build": "b",
     "board": "ulx3s",
@@ -97,9 +99,9 @@ def test_a_missed_clock_or_selftest_fails(changes: dict[str, Any], text: str) ->
 
 
 def test_boards_are_found_by_name_and_unknown_ones_refused() -> None:
-    assert _step("ULX3S").name == "bitstream-ulx3s"
-    assert _step("zcu104").name == "bitstream-zcu104"
+    assert _step(CONFIG, "ULX3S").name == "bitstream-ulx3s"
+    assert _step(CONFIG, "zcu104").name == "bitstream-zcu104"
     with pytest.raises(ConfigError, match="no board 'ulx4s'") as caught:
-        _step("ulx4s")
+        _step(CONFIG, "ulx4s")
     assert "ulx3s" in caught.value.hint
     assert "Pynq-Z2" in caught.value.hint

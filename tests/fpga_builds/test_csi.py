@@ -293,3 +293,37 @@ def test_a_short_training_leaves_a_measured_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--data is of CSI builds"):
         train("fullycon_float", tmp_path, quiet, threads=1, quick=True, device="cpu", seed=None,
               data="inh")  # fmt: skip
+
+
+def test_a_chunk_of_one_sample_is_counted(tmp_path: Path) -> None:
+    """Its interval is infinite, which JSON does not have."""
+    config = config_of(frames=6)
+    bench = bench_of(config)
+    records = count_chunks(context_of(config, tmp_path), bench)
+    assert [record["frames"] for record in records] == [5, 1]
+    assert records[1]["rtl"]["ci95"] is records[1]["rtl"]["rho_ci95"] is None
+    body = csi_simulate.summary(config, bench.accelerator, records, 1024)
+    assert body["nmse_db"] == pytest.approx(count(samples_of(config), quantized(config)).nmse_db)
+    assert body["ci95"][0] < body["nmse_db"] < body["ci95"][1]
+
+
+def quantized(config: BuildConfig) -> Any:
+    """What comes back of the samples when only the host quantizes."""
+    return dequantize(IMAGE, input_codes(IMAGE, samples_of(config)))
+
+
+def test_one_sample_has_no_interval_in_any_view(tmp_path: Path) -> None:
+    config = config_of(frames=1)
+    bench = bench_of(config)
+    records = count_chunks(context_of(config, tmp_path), bench)
+    body = csi_simulate.summary(config, bench.accelerator, records, 1024)
+    assert all(metric.ci95 is None for metric in csi_simulate.metrics(body))
+    record = StepRecord("simulate", tmp_path, "k", {}, {}, csi_simulate.metrics(body), body)
+    make_report(config, tmp_path, State().with_record(record))
+    assert f"| 1 | {body['nmse_db']:.2f} | " in (tmp_path / "report.md").read_text()
+    assert "(one sample)" in csi.nmse_text(body)
+
+
+def test_snr_points_are_not_of_csi_builds() -> None:
+    with pytest.raises(ConfigError, match="--snr-db is of detectors, this is a CSI network"):
+        configure(ENCODER, simulate={"snr_db": [8.0]})

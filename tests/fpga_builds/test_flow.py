@@ -75,6 +75,17 @@ def test_each_step_leaves_config_log_metrics_and_state(tmp_path: Path) -> None:
     assert state.records["first"].info == {"fact": 1}
 
 
+def test_a_flow_that_goes_on_looks_at_no_step_twice(tmp_path: Path) -> None:
+    counter = Counter()
+    flow = Flow(counter.steps(), CONFIG, tmp_path)
+    seen: list[str] = []
+    real = flow.run_step
+    flow.run_step = lambda step, state: (seen.append(step.name), real(step, state))[1]  # type: ignore[method-assign]
+    state = flow.run("second", done=flow.run("first"))
+    assert seen == counter.ran == ["first", "second"]
+    assert set(state.records) == {"first", "second"}
+
+
 def test_unchanged_steps_are_skipped(tmp_path: Path) -> None:
     counter = Counter()
     counter.run(tmp_path)

@@ -263,6 +263,7 @@ def test_export_compile_and_report_by_themselves(finished: Finished, tmp_path: P
     code, body, _ = phyfold("simulate", model, "--out", tmp_path / "o", "--frames", 100)
     assert code == 0
     assert (body["frames"], body["mismatches"], body["points"]) == (100, 0, [])
+    assert body["stimulus"] == "random codes"
 
 
 def test_a_waveform_of_chosen_frames(finished: Finished) -> None:

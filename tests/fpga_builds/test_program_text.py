@@ -31,8 +31,8 @@ def all_steps() -> dict[str, Step]:
         *detector_steps(),
         *csi_steps(),
         synth.step_for(PART),
-        netlist.step_for(PART),
-        bitstream.step_for(next(iter(BOARDS.values()))),
+        netlist.step_for(CONFIG, PART),
+        bitstream.step_for(CONFIG, next(iter(BOARDS.values()))),
         amd_bitstream.step_for("Pynq-Z2"),
     )
     return {step.run.__module__: step for step in steps}

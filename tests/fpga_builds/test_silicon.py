@@ -117,6 +117,35 @@ def test_a_simulation_counts_for_the_netlist_that_it_ran_on_only(
         assert table["netlist"] == found
 
 
+def test_counts_on_the_netlist_are_in_the_report(built: tuple[Path, State, str]) -> None:
+    from fake_bench import config_of
+
+    out, state, _rtl = built
+    place = out / "75-netlist-lfe5u-85f"
+    place.mkdir()
+    depends = {"input netlist_verilog": hash_path(out / "70-synth-lfe5u-85f" / "n.v")}
+    nmse = Metric("netlist_nmse_db", -12.0, "dB", "lower", "netlist", "verilator", "5.48")
+    counts = {"frames": 5, "stimulus": "channel samples", "mismatches": 0, "bits": None,
+              "errors": None, "nmse_db": -12.0, "ci95": [-14.0, -10.0], "rho": 0.97}  # fmt: skip
+    record = StepRecord("netlist-lfe5u-85f", place, "k", depends, {}, (nmse,), counts)
+    record.save()
+    assert nmse in silicon(out, state, PART)["metrics"]
+    assert nmse not in silicon(out, state, "xczu7ev")["metrics"]
+    body = {**report_body(config_of(), state, out), "plots": {}}
+    body["bitstreams"][0]["selftest_stimulus"] = "channel samples"
+    for template in ("report.md.j2", "report.html.j2"):
+        text = render(template, body, out)
+        assert (
+            "simulated: 5 channel samples, 0 mismatches with QONNX, NMSE -12.00 dB (95 %: -14.00 "
+            "to -10.00), rho 0.9700." in text
+        )
+        assert "passed, in the simulated board, on channel samples" in text
+    bits = {"bits": 6000, "errors": 12, "stimulus": "channel frames", "mismatches": 0}
+    body["synthesis"][0]["netlist"] = {"frames": 200, **bits}
+    text = render("report.md.j2", body, out)
+    assert "200 channel frames, 0 mismatches with QONNX, 12 errors in 6,000 bits." in text
+
+
 def test_a_step_at_work_or_replaced_is_no_result(built: tuple[Path, State, str]) -> None:
     out, state, _rtl = built
     for suffix in (".part", ".old"):

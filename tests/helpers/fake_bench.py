@@ -13,9 +13,9 @@ import numpy as np
 
 from fpga_builds.config import BuildConfig, parse_build
 from fpga_builds.flow import StepContext
+from fpga_builds.sources import count_bits
 from fpga_builds.state import State, StepRecord
 from fpga_builds.steps.rtl_count import Bench
-from fpga_builds.steps.simulate import count_bits
 from fpga_builds.stimulus import dequantize, received, system_of
 from hls.compiler import to_codes
 from hls.ir import Accelerator, Border, IntFormat, Stream
