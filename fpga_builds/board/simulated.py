@@ -24,7 +24,7 @@ from typing import Self
 
 from hls.board.package import BoardPackage, load_board
 from hls.sim.board_native import BoardModel, BoardState, build_board
-from hls.sim.verilate import cache_dir
+from hls.sim.library_cache import cache_dir
 from models.errors import PhyfoldError, ToolError
 
 SLICE_S = 0.02
