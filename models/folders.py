@@ -18,6 +18,7 @@ from models.errors import ConfigError, StorageError
 OTHERS_WRITE = 0o022
 OTHERS_ANY = 0o077
 WORLD_WRITE = 0o002
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 

