@@ -108,7 +108,7 @@ def member(folder: Path, name: object, listed_in: Path) -> Path:
     if not isinstance(name, str) or not name:
         raise ConfigError(f"{listed_in}: {name!r} is no file name", hint=hint)
     parts = PurePosixPath(name).parts
-    if not all(PLAIN_NAME.fullmatch(part) for part in parts):
+    if not parts or not all(PLAIN_NAME.fullmatch(part) for part in parts):
         raise ConfigError(
             f"{listed_in}: {name!r} must be a plain name below {folder}, not absolute, without "
             "'..' and without special characters",

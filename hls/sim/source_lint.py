@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -88,7 +88,7 @@ class _Reader:
     rules: Rules
     depth: int = 0
     printing: int | None = None
-    before: list[str] = field(default_factory=lambda: ["", ""])
+    last: str = ""
 
     def refuse(self, what: str, line: int) -> ConfigError:
         """The error that names file, line and rule."""
@@ -119,10 +119,13 @@ def check_text(text: str, path: Path, rules: Rules = OURS) -> None:
     """Refuse the text of one source; see `check_sources`."""
     reader = _Reader(path, rules)
     for kind, piece, start in _tokens(text):
+        if kind == "word" and piece not in WORDS and reader.last != "`define":
+            reader.last = piece  # most of a netlist
+            continue
         what = _wrong(reader, kind, piece)
         if what:
             raise reader.refuse(what, text.count("\n", 0, start) + 1)
-        reader.before = [reader.before[1], piece]
+        reader.last = piece
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
@@ -150,7 +153,7 @@ def _wrong(reader: _Reader, kind: str, piece: str) -> str:
     if kind == "directive":
         return _wrong_directive(reader, piece)
     if kind == "word":
-        if reader.before[1] == "`define" and not MACRO.fullmatch(piece):
+        if reader.last == "`define" and not MACRO.fullmatch(piece):
             return f"`define {piece}: names of macros must be in capitals"
         return f"{piece} is not allowed" if piece in WORDS else ""
     wrong = {
@@ -166,7 +169,7 @@ def _wrong(reader: _Reader, kind: str, piece: str) -> str:
 def _count(reader: _Reader, piece: str) -> None:
     """Follow brackets: strings in those of a task that prints are no file names."""
     if piece == "(":
-        if reader.printing is None and reader.before[1] in FORMATS:
+        if reader.printing is None and reader.last in FORMATS:
             reader.printing = reader.depth
         reader.depth += 1
         return
@@ -176,9 +179,9 @@ def _count(reader: _Reader, piece: str) -> None:
 
 
 def _wrong_string(reader: _Reader, piece: str) -> str:
-    if piece in FOREIGN_CODE or reader.before[1] in ("import", "export"):
+    if piece in FOREIGN_CODE or reader.last in ("import", "export"):
         return f"{piece} calls foreign code (DPI), which is not allowed"
-    if reader.before[1] == "`include":
+    if reader.last == "`include":
         plain = PLAIN_NAME.fullmatch(piece[1:-1])
         return "" if plain else f"`include {piece}: must be a plain name"
     if reader.printing is None and not reader.rules.free_memories and re.search(r"[/\\]", piece):
@@ -188,7 +191,7 @@ def _wrong_string(reader: _Reader, piece: str) -> str:
 
 def _wrong_directive(reader: _Reader, piece: str) -> str:
     known = piece[1:] in reader.rules.directives
-    macro = MACRO.fullmatch(piece[1:]) and reader.before[1] not in ("import", "export", "`include")
+    macro = MACRO.fullmatch(piece[1:]) and reader.last not in ("import", "export", "`include")
     return "" if known or macro else f"{piece} is not allowed"
 
 

@@ -26,6 +26,7 @@ from fpga_builds.board.simulated import BoardProcess, SimulatedBoard
 from fpga_builds.config import BuildConfig
 from fpga_builds.runner import execute
 from hls.board import BoardPackage
+from hls.sim.library_cache import record_library
 
 pytestmark = pytest.mark.verilator
 
@@ -246,14 +247,15 @@ def test_a_board_in_a_process_of_its_own(
     chip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PHYFOLD_CACHE_DIR", str(chip.cache))
+    record_library(chip.library, chip.library.parent.name)  # in this cache too
     folder = chip.package.folder
     assert execute(cli.app, ["board", f"sim:{folder}", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["test_passed"] is True
-    spoiled = chip.copy(tmp_path / "spoiled")
-    golden = spoiled.data_files[0].parent / "board_outputs.dat"
-    rows = golden.read_text().split()
-    rows[6] = f"{int(rows[6], 16) ^ 1:04x}"
-    golden.write_text("\n".join(rows) + "\n")
+
+    def spoil(outputs: Any) -> None:
+        outputs[3, 0] ^= 1
+
+    spoiled = chip.tiny.write(tmp_path / "spoiled", change=spoil)
     assert execute(cli.app, ["board", f"sim:{spoiled.folder}", "selftest"]) == 1
     captured = capsys.readouterr()
     assert "FAILED" in captured.out
