@@ -132,7 +132,8 @@ class WorkerPool:
         root = str(Path(__file__).parents[2])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         number = theirs.fileno()
-        words = [sys.executable, "-c", SERVE, str(number)]
+        # -P: it works in the folder of the memory files, which is no place to import from.
+        words = [sys.executable, "-P", "-c", SERVE, str(number)]
         process = subprocess.Popen(
             [*words, str(self._library), str(self._data_dir), self._digest],
             pass_fds=(number,),

@@ -256,7 +256,7 @@ def plan_key(plan: BuildPlan) -> str:
 def _build_library(plan: BuildPlan, folder: Path, jobs: int) -> None:
     make, cxx = tools.find_tool("make"), tools.find_tool("g++")
     root = tools.verilator_root()
-    runtime = _runtime(_compile_flags(plan, root), plan.runtime, make, cxx, root)
+    runtime = runtime_of(plan)
     build_log, work = folder / LOG, folder / WORK
     with tools.storage_guard(folder):
         _clear(folder)
@@ -276,6 +276,13 @@ def _build_library(plan: BuildPlan, folder: Path, jobs: int) -> None:
     with tools.storage_guard(folder):
         (work / LIBRARY).replace(folder / LIBRARY)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def runtime_of(plan: BuildPlan) -> Path:
+    """Folder of what a design shares with all that are built like it, made at first use."""
+    make, cxx = tools.find_tool("make"), tools.find_tool("g++")
+    root = tools.verilator_root()
+    return _runtime(_compile_flags(plan, root), plan.runtime, make, cxx, root)
 
 
 def _clear(folder: Path) -> None:

@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from canary import canary
 
-from hls.sim import library_cache, tools, verilate, verilator_runtime
+from hls.sim import library_cache, verilator_runtime
 from hls.sim.engine import Simulator, simulate
 from hls.sim.finn_xsi_design import Design, Kernel
 from hls.sim.library_cache import cache_dir, is_recorded, record_library, trusted_digest
 from hls.sim.native import BatchOptions, Model
 from hls.sim.packing import pack
 from hls.sim.pool import WorkerPool
-from hls.sim.verilate import SimBinary, Variant, build, make_plan, plan_key
+from hls.sim.verilate import SimBinary, Variant, build, make_plan, plan_key, runtime_of
 from hls.sim.worker import Job
 from models.errors import StorageError, ToolError
 
@@ -207,7 +207,7 @@ def test_a_damaged_run_time_is_compiled_again(
 ) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
-    known = _known_runtime(toy_binary)
+    known = runtime_of(make_plan(toy_binary.files, toy_binary.variant))
     shutil.copytree(known, cache / known.name)
     monkeypatch.setenv("PHYFOLD_CACHE_DIR", str(cache))
     path = cache / known.name / name
@@ -218,14 +218,6 @@ def test_a_damaged_run_time_is_compiled_again(
     said = [text for text in _warnings(caplog) if "run time is damaged" in text]
     assert len(said) == 1
     assert verilator_runtime.is_whole(cache / known.name)
-
-
-def _known_runtime(binary: SimBinary) -> Path:
-    """The run time that the fast library was built with."""
-    plan, root = verilate.make_plan(binary.files, binary.variant), tools.verilator_root()
-    flags = verilate._compile_flags(plan, root)
-    make, cxx = tools.find_tool("make"), tools.find_tool("g++")
-    return verilator_runtime.runtime(flags, plan.runtime, make, cxx, root)
 
 
 def _copying(known: Path) -> Callable[..., None]:
