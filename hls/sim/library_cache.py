@@ -45,8 +45,19 @@ def file_digest(path: Path) -> str:
 
 
 def record_library(library: Path, key: str) -> None:
-    """Remember that this user built ``library`` from what ``key`` stands for."""
+    """Remember that this user built ``library`` from what ``key`` stands for.
+
+    Raises:
+        StorageError: the file system does not keep it the user's own.
+    """
     library.chmod(stat.S_IMODE(library.stat().st_mode) & ~OTHERS_WRITE)
+    problem = _problem(library)
+    if problem:
+        raise StorageError(
+            f"{library}: {problem}, and the file system does not let that be changed; what phyfold "
+            "runs must be your own",
+            hint="choose an --out on a file system that keeps owner and mode",
+        )
     name = f"{file_digest(library)}.{_short(key)}"
     write_atomic(_records() / name, f"{library.resolve()}\n")
 

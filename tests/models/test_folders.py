@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from models.errors import ConfigError, StorageError
-from models.folders import member, renewed_folder
+from models.folders import foreign, member, renewed_folder
 
 LIST = Path("board.json")
 
@@ -33,6 +34,19 @@ def test_links_are_refused_and_plain_names_taken(tmp_path: Path) -> None:
     for name in ("rtl/a.sv", "other/b.sv"):
         with pytest.raises(ConfigError, match="a symbolic link"):
             member(tmp_path, name, LIST)
+
+
+def test_a_folder_of_another_user_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    (folder / "library.so").write_text("")
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    assert "belongs to user" in foreign(folder)
+    assert renewed_folder(folder)
+    assert not (folder / "library.so").exists()
 
 
 def test_a_folder_that_others_made_is_begun_anew(tmp_path: Path) -> None:

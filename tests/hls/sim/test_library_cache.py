@@ -289,6 +289,17 @@ def test_records_that_others_could_write_are_dropped(
     assert len(_warnings(caplog)) == 1
 
 
+def test_a_file_system_that_keeps_no_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHYFOLD_CACHE_DIR", str(tmp_path / "cache"))
+    library = tmp_path / "some.so"
+    library.write_bytes(b"library")
+    library.chmod(0o777)
+    monkeypatch.setattr(Path, "chmod", lambda *_: None)
+    with pytest.raises(StorageError, match=r"some\.so: others may write .*mode 0777") as caught:
+        record_library(library, "key")
+    assert "--out" in caught.value.hint
+
+
 @pytest.fixture
 def homeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home that cannot be written, and an own folder for temporary files, which it returns."""
