@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from models.errors import ConfigError
+from models.errors import CheckError, ConfigError
 from models.folders import IDENTIFIER, PLAIN_NAME
 
 SUFFIXES = (".sv", ".v", ".svh", ".vh")
@@ -107,6 +107,7 @@ def check_sources(top_name: str, sources: Iterable[Path], rules: Rules = OURS) -
 
     Raises:
         ConfigError: names file, line and what is not allowed.
+        CheckError: a source is missing.
     """
     if not IDENTIFIER.fullmatch(top_name):
         raise ConfigError(f"top module {top_name!r}: must be letters, digits and _")
@@ -206,6 +207,10 @@ def _text(path: Path, rules: Rules) -> str:
             raise ConfigError(f"{path}: a symbolic link; a source must be a file of its folder")
     try:
         return path.read_bytes().decode("utf-8", errors="strict")
+    except FileNotFoundError as error:
+        raise CheckError(
+            f"{path}: missing; the RTL needs it", hint="run `phyfold compile` again"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as Verilog ({error})") from error
 

@@ -11,7 +11,7 @@ import pytest
 from hls.sim.source_lint import FINN, check_sources, check_text
 from hls.sim.verilate import build
 from hls.stitch import KERNELS
-from models.errors import ConfigError, ToolError
+from models.errors import CheckError, ConfigError, ToolError
 
 HERE = Path("received.sv")
 BAD = {
@@ -117,7 +117,7 @@ def test_names_are_looked_at_too(tmp_path: Path) -> None:
     link.symlink_to(good)
     with pytest.raises(ConfigError, match="a symbolic link"):
         check_sources("a", [link])
-    with pytest.raises(ConfigError, match="cannot be read as Verilog"):
+    with pytest.raises(CheckError, match=r"none\.sv: missing"):
         check_sources("a", [tmp_path / "none.sv"])
     good.write_bytes(b"module a; // \xff\nendmodule\n")
     with pytest.raises(ConfigError, match="cannot be read as Verilog"):
