@@ -10,6 +10,7 @@ from typing import Any
 from fpga_builds.belongs import newer_than
 from fpga_builds.checks import require
 from fpga_builds.config import BuildConfig, available_builds, load_build
+from fpga_builds.config_rules import GENERATED
 from fpga_builds.flow import Flow
 from fpga_builds.progress import Reporter
 from fpga_builds.state import State
@@ -65,11 +66,23 @@ def configure(
                 hint="--samples and --data say what a CSI network is measured with",
             )
         place = str(Path(data).resolve()) if data and ("/" in data or Path(data).is_dir()) else data
+        source = place or config.csi.data
+        if seed is not None and source not in GENERATED:
+            raise ConfigError(
+                f"{config.name}: --seed {seed}: the samples of {source!r} are not drawn",
+                hint=f"--data {GENERATED[0]} draws samples, with a seed",
+            )
         config = config.updated("csi", data=place, seed=seed)
     elif samples is not None or data is not None:
         raise ConfigError(
             f"{config.name}: --samples and --data are of CSI builds, this is a detector",
             hint="--frames and --snr-db say what a detector is measured with",
+        )
+    elif config.channel is None and (simulate or {}).get("snr_db"):
+        raise ConfigError(
+            f"{config.name}: --snr-db: the build has no [channel], so there is no noise; it is "
+            "simulated with random codes",
+            hint="--frames says how many; a build.toml with [channel] measures a BER",
         )
     changes = {**(simulate or {}), "seed": seed}
     if samples is not None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fpga_builds.config_rules import problems
 from models.errors import ConfigError
 
 BUILDS_FOLDER = Path(__file__).parent
@@ -37,7 +38,7 @@ class NetworkConfig(Strict):
     model: Annotated[str | None, Field(description="QONNX file, instead of a checkpoint")] = None
     reference: Annotated[
         str | None, Field(description="floating-point checkpoint that the report compares with")
-    ] = "fullycon_float"
+    ] = None
 
     @model_validator(mode="after")
     def _one_source(self) -> NetworkConfig:
@@ -216,6 +217,8 @@ class BuildConfig(Strict):
                 f"compile.output = {self.compile.output!r}: the {self.csi.half} of a CSI network "
                 f"needs {' or '.join(map(repr, wanted))}"
             )
+        if found := problems(self):
+            raise ValueError("; ".join(found))
         return self
 
     def updated(self, section: str, **changes: Any) -> BuildConfig:
@@ -281,6 +284,8 @@ def _problem(item: Any, data: dict[str, Any]) -> tuple[str, str]:
     if item["type"] == "missing":
         return f"key {key} is missing: it is required", ""
     rule = str(item["msg"]).removeprefix("Value error, ")
+    if not location:
+        return rule, ""
     value = "" if isinstance(item["input"], dict) else f" = {item['input']!r}"
     return f"{key}{value}: {rule}", ""
 

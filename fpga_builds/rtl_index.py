@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fpga_builds.storage import read_json
 from models.errors import CheckError
+from models.folders import IDENTIFIER, member
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,25 @@ class RtlFiles:
 
 
 def load_rtl(index: Path) -> RtlFiles:
-    """The RTL that ``rtl.json`` lists.
+    """The RTL that ``rtl.json`` lists: files of its own folder.
 
     Raises:
-        CheckError: it cannot be read.
+        CheckError: it is damaged.
+        ConfigError: it names a file elsewhere.
     """
     body = read_json(index)
     if not isinstance(body, dict):
         raise CheckError(f"{index}: not readable", hint="run `phyfold run` again")
-    root = index.parent
-    return RtlFiles(
-        body["top_name"],
-        tuple(root / path for path in body["sources"]),
-        tuple(root / path for path in body["data_files"]),
-    )
+    try:
+        top, root = str(body["top_name"]), index.parent
+        sources, data = (
+            tuple(member(root, name, index) for name in body[key])
+            for key in ("sources", "data_files")
+        )
+    except (KeyError, TypeError) as error:
+        raise CheckError(
+            f"{index}: no list of RTL ({error!r})", hint="run `phyfold run` again"
+        ) from error
+    if not IDENTIFIER.fullmatch(top):
+        raise CheckError(f"{index}: top_name {top!r} is no name of a module")
+    return RtlFiles(top, sources, data)

@@ -177,7 +177,7 @@ def _run_finn(job: AmdJob, target: _Target, limit_s: float | None) -> dict[str, 
     env["NUM_DEFAULT_WORKERS"] = str(job.jobs)
     log_file = job.work / "finn.log"
     code = watch(
-        [sys.executable, "-u", "-c", PROGRAM, finn_job.resolve()],
+        [sys.executable, "-P", "-u", "-c", PROGRAM, finn_job.resolve()],
         cwd=job.work,
         log_file=log_file,
         calls=calls,

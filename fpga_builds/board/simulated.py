@@ -24,7 +24,7 @@ from typing import Self
 
 from hls.board.package import BoardPackage, load_board
 from hls.sim.board_native import BoardModel, BoardState, build_board
-from hls.sim.verilate import cache_dir
+from hls.sim.library_cache import cache_dir
 from models.errors import PhyfoldError, ToolError
 
 SLICE_S = 0.02
@@ -120,8 +120,13 @@ class BoardProcess:
 
     def __init__(self, folder: Path) -> None:
         load_board(folder)  # a missing one is said here, in this process
-        words = [sys.executable, "-m", "fpga_builds.board.simulated", str(folder)]
-        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        # -P: the current folder may be the package's, which is no place to import from.
+        words = [sys.executable, "-P", "-m", "fpga_builds.board.simulated", str(folder)]
+        root = str(Path(__file__).parents[2])
+        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._process = subprocess.Popen(
+            words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+        )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.strip():

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -24,6 +25,7 @@ from pathlib import Path
 from fpga_builds.eda.stat import read_stat
 from fpga_builds.eda.yosys import Engine, choose_engine, run_yosys
 from hls.devices import Device
+from hls.sim.library_cache import file_digest, say_once
 from hls.sim.netlist_plan import (
     MODELS,
     NetlistFiles,
@@ -31,14 +33,18 @@ from hls.sim.netlist_plan import (
     model_sources,
     own_model,
 )
+from hls.sim.source_lint import check_sources
 from models.errors import CheckError, ToolError, ToolMissingError
-from models.files import storage_guard
+from models.files import storage_guard, write_atomic
+from models.folders import foreign, renewed_folder
 
 __all__ = ["MODELS", "NetlistFiles", "build_netlist", "cell_files", "inline_cells"]
 
 log = logging.getLogger(__name__)
 
 NETLIST, OUTPUT, CELLS = "netlist.v", "inlined.v", "cells.json"
+COMPLETE = "complete"
+"""SHA-256 of both results: what was cut short or changed is made again."""
 GATES = "AND,OR,XOR,MUX,ANDNOT,ORNOT"
 
 
@@ -93,32 +99,61 @@ def inline_cells(
         ToolMissingError: no Yosys.
         CheckError: there is no netlist.
         ToolError: Yosys failed, or there is a cell of which nobody has a model.
+        ConfigError: the netlist reaches out of synthesis (`hls.sim.source_lint`).
     """
     chosen = choose_engine(engine)
     library = LIBRARIES[part.family]
     commands = inline_script(library, top)
     place = folder / f"inlined-{_key(netlist, chosen, commands)}"
-    if not (place / OUTPUT).is_file():
-        work = folder / f"{place.name}.{os.getpid()}.part"
-        with storage_guard(folder):
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir(parents=True)
-            shutil.copyfile(netlist, work / NETLIST)
-
-        def tell(done: int, total: int, command: str) -> None:
-            log.info("yosys: %s", command)
-            if progress is not None:
-                progress(done, total)
-
-        run_yosys(
-            commands, work, engine=chosen, outputs=(OUTPUT, CELLS), name="inline", progress=tell
-        )
-        with storage_guard(folder):
-            (work / NETLIST).unlink()
-            shutil.rmtree(place, ignore_errors=True)
-            work.rename(place)
+    if not _whole(place):
+        if os.path.lexists(place):
+            say_once(f"{place}: damaged, or of an earlier version; it is made again")
+        check_sources(top, [netlist])
+        _inline(netlist, commands, place, chosen, progress)
     cells = read_stat(place / CELLS).design
     return _files(top, cells, library, chosen, place / OUTPUT)
+
+
+def _inline(
+    netlist: Path,
+    commands: Sequence[str],
+    place: Path,
+    engine: Engine,
+    progress: Callable[[float, float], None] | None,
+) -> None:
+    """Run the commands beside ``place``; it is there, whole, once they have ended."""
+    work = place.with_name(f"{place.name}.{os.getpid()}.part")
+    with storage_guard(place):
+        shutil.rmtree(work, ignore_errors=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        work.mkdir(mode=0o700)
+        shutil.copyfile(netlist, work / NETLIST)
+
+    def tell(done: int, total: int, command: str) -> None:
+        log.info("yosys: %s", command)
+        if progress is not None:
+            progress(done, total)
+
+    run_yosys(commands, work, engine=engine, outputs=(OUTPUT, CELLS), name="inline", progress=tell)
+    with storage_guard(place):
+        (work / NETLIST).unlink()
+        write_atomic(work / COMPLETE, json.dumps(_digests(work)) + "\n")
+        renewed_folder(place)
+        shutil.rmtree(place)
+        work.rename(place)
+
+
+def _digests(place: Path) -> dict[str, str]:
+    return {name: file_digest(place / name) for name in (OUTPUT, CELLS)}
+
+
+def _whole(place: Path) -> bool:
+    """True if the files in ``place`` are as they were when they were made."""
+    try:
+        listed = json.loads((place / COMPLETE).read_text(encoding="utf-8"))
+        return not foreign(place) and isinstance(listed, dict) and listed == _digests(place)
+    except (OSError, ValueError):
+        return False
 
 
 def inline_script(library: Library, top: str) -> list[str]:

@@ -47,6 +47,7 @@ from fpga_builds.eda.stat import (
 )
 from fpga_builds.eda.yosys import Engine, Progress, choose_engine, run_yosys
 from hls.devices import Device
+from hls.sim.source_lint import check_sources
 from hls.sim.verilate import RtlFiles
 from models.errors import CheckError, ToolError
 from models.files import storage_guard
@@ -160,9 +161,11 @@ def synthesize(
     Raises:
         ToolMissingError: no Yosys.
         CheckError: a memory file is missing or damaged.
+        ConfigError: the RTL reaches out of synthesis (`hls.sim.source_lint`).
         ToolError: Yosys failed, or gave a netlist whose cost cannot be told.
     """
     chosen = choose_engine(engine)
+    check_sources(rtl.top_name, rtl.sources)
     check_memories(rtl.sources, rtl.data_files)
     started = time.monotonic()
     work = _stage((*rtl.sources, *rtl.data_files, dsp_map(part.family)), folder / WORK)

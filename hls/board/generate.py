@@ -8,7 +8,6 @@ file. Equal inputs give equal bytes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hls.board.boards import Board
+from hls.board.content import INPUT_FILE, OUTPUT_FILE, build_hash_of, digests, parameters
 from hls.board.package import INFO_NAME, SCHEMA_VERSION, BoardPackage, StreamInfo, package_of
 from hls.board.pll import Pll, find_pll
 from hls.cycles import accelerator_cycles
@@ -35,7 +35,7 @@ from models.files import storage_guard, write_atomic
 BOARD_RTL = KERNELS / "board"
 TEMPLATE = "board_top.sv.j2"
 CELLS = ("EHXPLLL",)
-INPUT_FILE, OUTPUT_FILE = "board_inputs.dat", "board_outputs.dat"
+RTL = "rtl"
 HOLD_CYCLES = 256
 TEST_FRAMES = 64
 """The self-test repeats the golden frames to at least so many: then the accelerator is full."""
@@ -62,26 +62,6 @@ class _Plan:
     out_buffer: int
     timeout_cycles: int
     watchdog_cycles: int
-
-    def parameters(self, build_hash: int) -> dict[str, str]:
-        """Parameters of phy_board."""
-        return {
-            "ClkHz": str(self.pll.output_hz),
-            "Baud": str(self.baud),
-            "TimeoutCycles": str(self.timeout_cycles),
-            "WatchdogCycles": str(self.watchdog_cycles),
-            "BuildHash": f"64'h{build_hash:016x}",
-            "InBeats": str(self.source.beats),
-            "InBytes": str(self.source.beat_bytes),
-            "OutBeats": str(self.sink.beats),
-            "OutBytes": str(self.sink.beat_bytes),
-            "InBuffer": str(self.in_buffer),
-            "OutBuffer": str(self.out_buffer),
-            "GoldenFrames": str(self.golden_frames),
-            "Repeats": str(self.repeats),
-            "InFile": f'"{INPUT_FILE}"',
-            "OutFile": f'"{OUTPUT_FILE}"',
-        }
 
 
 def write_board(  # noqa: PLR0917 (the order is the one of the flow)
@@ -124,17 +104,21 @@ def write_board(  # noqa: PLR0917 (the order is the one of the flow)
             "outputs: there must be one output for each input"
         )
     sources = _sources(rtl_package)
-    build_hash = _hash({**sources, **data}, plan)
-    sources[f"{plan.top_name}.sv"] = _render(plan, rtl_package.top_name, build_hash)
+    top = f"{plan.top_name}.sv"
     body = _info(
         plan,
         accelerator,
         accelerator_top=rtl_package.top_name,
-        build_hash=build_hash,
-        sources=list(sources),
+        sources=[*sources, top],
         data=sorted(data),
     )
-    _write(out_dir, {**sources, **data})
+    texts = {**sources, **data}
+    build_hash = build_hash_of({name: text.encode() for name, text in texts.items()}, body)
+    body["build_hash"] = f"{build_hash:016x}"
+    texts[top] = _render(plan, rtl_package.top_name, parameters(body, build_hash), build_hash)
+    listed = {f"{RTL}/{name}": text for name, text in texts.items()}
+    body["files"] = digests({**listed, body["lpf"]: board.lpf()})
+    _write(out_dir, texts)
     write_atomic(out_dir / body["lpf"], board.lpf())
     info = write_atomic(out_dir / INFO_NAME, json.dumps(body, indent=1) + "\n")
     return package_of(info, body)
@@ -251,17 +235,7 @@ def _rank(name: str) -> int:
     return 1 if name.endswith("_pkg.sv") else 2
 
 
-def _hash(files: Mapping[str, str], plan: _Plan) -> int:
-    """64 bits that tell one build on a board from another: RTL, memories, settings."""
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(files[name].encode()).digest())
-    digest.update(json.dumps(plan.parameters(0), sort_keys=True).encode())
-    digest.update(f"{plan.board.name} {plan.board.part} {plan.pll}".encode())
-    return int.from_bytes(digest.digest()[:8], "big")
-
-
-def _render(plan: _Plan, accelerator_top: str, build_hash: int) -> str:
+def _render(plan: _Plan, accelerator_top: str, settings: Mapping[str, str], build_hash: int) -> str:
     pll = plan.pll
     return render(
         KERNELS / "templates" / TEMPLATE,
@@ -279,7 +253,7 @@ def _render(plan: _Plan, accelerator_top: str, build_hash: int) -> str:
         hold_cycles=HOLD_CYCLES,
         in_bytes=plan.source.beat_bytes,
         out_bytes=plan.sink.beat_bytes,
-        parameters=plan.parameters(build_hash),
+        parameters=settings,
     )
 
 
@@ -288,7 +262,6 @@ def _info(
     acc: Accelerator,
     *,
     accelerator_top: str,
-    build_hash: int,
     sources: list[str],
     data: list[str],
 ) -> dict[str, Any]:
@@ -301,7 +274,7 @@ def _info(
         "top_name": plan.top_name,
         "accelerator_top": accelerator_top,
         "version": _version(),
-        "build_hash": f"{build_hash:016x}",
+        "build_hash": "",
         "clock_hz": pll.output_hz,
         "clock_mhz": float(pll.output_mhz),
         "oscillator_mhz": plan.board.clock_mhz,
@@ -324,8 +297,8 @@ def _info(
         "nextpnr_options": list(plan.board.nextpnr_options),
         "loader": list(plan.board.loader),
         "lpf": f"{plan.top_name}.lpf",
-        "sources": [f"rtl/{name}" for name in sources],
-        "data_files": [f"rtl/{name}" for name in data],
+        "sources": [f"{RTL}/{name}" for name in sources],
+        "data_files": [f"{RTL}/{name}" for name in data],
     }
 
 
@@ -341,7 +314,7 @@ def _stream_json(stream: StreamInfo) -> dict[str, Any]:
 
 def _write(out_dir: Path, texts: Mapping[str, str]) -> None:
     """Write the RTL; files of an earlier run that are no longer needed are removed."""
-    folder = out_dir / "rtl"
+    folder = out_dir / RTL
     with storage_guard(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():

@@ -6,12 +6,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hls.board.boards import Board, board
+from hls.board.content import check_content
 from hls.ir import IntFormat
 from models.errors import ConfigError
+from models.folders import IDENTIFIER, member
 
 INFO_NAME = "board.json"
 SCHEMA_VERSION = 1
@@ -80,10 +82,11 @@ class BoardPackage:
 
 
 def load_board(folder: Path) -> BoardPackage:
-    """The package that `hls.board.write_board` wrote to ``folder``.
+    """The package that `hls.board.write_board` wrote to ``folder``, every file as it was written.
 
     Raises:
-        ConfigError: there is none, or a file of it is missing.
+        ConfigError: there is none, a file of it is missing, damaged or changed, or it names a file
+            outside of its folder.
     """
     info = folder / INFO_NAME
     try:
@@ -97,21 +100,40 @@ def load_board(folder: Path) -> BoardPackage:
         raise ConfigError(
             f"{info}: written by another version", hint="run `phyfold bitstream` again"
         )
-    package = package_of(info, body)
-    for path in (*package.sources, *package.data_files, package.lpf):
-        if not path.is_file():
-            raise ConfigError(f"{path}: missing", hint="run `phyfold bitstream` again")
+    try:
+        package = package_of(info, body)
+        for path in (*package.sources, *package.data_files, package.lpf):
+            if not path.is_file():
+                raise ConfigError(f"{path}: missing", hint="run `phyfold bitstream` again")
+        check_content(folder, body)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"{info}: no board package ({error!r})", hint="run `phyfold bitstream` again"
+        ) from error
     return package
 
 
 def package_of(info: Path, body: Mapping[str, Any]) -> BoardPackage:
-    """The package that board.json at ``info`` describes with ``body``."""
+    """The package that board.json at ``info`` describes with ``body``.
+
+    Raises:
+        ConfigError: a file's name leaves the folder.
+        KeyError, TypeError, ValueError, AttributeError: ``body`` is no such description.
+    """
     folder = info.parent
+    for name in ("clock_hz", "baud", "golden_frames", "test_frames", "timeout_cycles"):
+        if type(body[name]) is not int or body[name] < 1:
+            raise ValueError(f"{name}={body[name]!r}: must be a number of 1 or more")
+    names = [*body["sources"], *body["data_files"]]
+    if not IDENTIFIER.fullmatch(body["top_name"]) or not body["sources"] or not body["data_files"]:
+        raise ValueError("it names no top, no sources or no data files")
+    if len({PurePosixPath(name).name for name in names}) != len(names):
+        raise ValueError("it names two files alike")
     return BoardPackage(
         top_name=body["top_name"],
-        sources=tuple(folder / name for name in body["sources"]),
-        data_files=tuple(folder / name for name in body["data_files"]),
-        lpf=folder / body["lpf"],
+        sources=tuple(member(folder, name, info) for name in body["sources"]),
+        data_files=tuple(member(folder, name, info) for name in body["data_files"]),
+        lpf=member(folder, body["lpf"], info),
         board=board(body["board"]),
         info=info,
         build_hash=int(body["build_hash"], 16),

@@ -81,7 +81,7 @@ def find_pll(input_mhz: float, output_mhz: float) -> Pll:
     Raises:
         ConfigError: the frequency is out of range or cannot be made; the nearest are named.
     """
-    wanted, source = _exact(output_mhz), _exact(input_mhz)
+    wanted, source = exact(output_mhz), exact(input_mhz)
     if not IN_MHZ[0] <= source <= IN_MHZ[1]:
         raise ConfigError(
             f"clock of {input_mhz:g} MHz into a PLL: must be {IN_MHZ[0]} to {IN_MHZ[1]} MHz"
@@ -117,7 +117,8 @@ def find_pll(input_mhz: float, output_mhz: float) -> Pll:
     return best[1]
 
 
-def _exact(mhz: float) -> Fraction:
+def exact(mhz: float) -> Fraction:
+    """A frequency that was written as a decimal number."""
     return Fraction(mhz).limit_denominator(1_000_000)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hls.board.package import BoardPackage
+from hls.sim.library_cache import load_library
 from hls.sim.verilate import LIBRARY, VERILATOR_FLAGS, BuildPlan, build_library, plan_key
 from models.errors import ToolError
 
@@ -63,6 +64,7 @@ def build_board(package: BoardPackage, out_dir: Path, jobs: int = 2) -> Path:
     Raises:
         ToolMissingError: Verilator, g++ or make is not there.
         ToolError: one of them failed.
+        ConfigError: the package's Verilog reaches out of the simulation.
     """
     plan = board_plan(package)
     folder = out_dir / f"board-{plan_key(plan)}"
@@ -79,12 +81,7 @@ class BoardModel:
     def __init__(
         self, library: Path, package: BoardPackage, *, host_error: float = 0.0, seed: int = 1
     ) -> None:
-        try:
-            self._lib = ctypes.CDLL(str(library))
-        except OSError as error:
-            raise ToolError(
-                f"{library} cannot be loaded ({error})", hint="delete its folder and build again"
-            ) from error
+        self._lib = load_library(library)
         self._lib.board_open.restype = ctypes.c_void_p
         self._lib.board_error.restype = ctypes.c_char_p
         self._lib.board_receive.restype = ctypes.c_int64

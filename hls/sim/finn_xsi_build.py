@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hls.sim import tools, verilate
+from hls.sim.library_cache import copy_library
+from hls.sim.source_lint import FINN
 from models.errors import CompileError, StorageError
 
 SHIM = Path(__file__).with_name("xsi_shim.cpp")
@@ -80,8 +81,7 @@ def build_simulation(
     verilate.build_library(plan, built)
     library = Path("xsim.dir") / top_name / "xsimk.so"
     with tools.storage_guard(folder):
-        (folder / library).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(built / verilate.LIBRARY, folder / library)
+        copy_library(built / verilate.LIBRARY, folder / library)
     return library
 
 
@@ -158,7 +158,7 @@ def _plan(hdl: HdlFiles, *, debug: bool, behavioral: bool) -> verilate.BuildPlan
     flags = [flag for flag in plan.verilator_flags if flag != "--no-assert"]
     flags += ["--assert", *(["-DFINN_SIMULATION"] if behavioral else [])]
     flags += [f"+incdir+{folder}" for folder in dict.fromkeys(p.parent for p in hdl.headers)]
-    return replace(plan, verilator_flags=tuple(flags), harness=SHIM, adapt=write_ports)
+    return replace(plan, verilator_flags=tuple(flags), harness=SHIM, adapt=write_ports, rules=FINN)
 
 
 def _key(plan: verilate.BuildPlan, headers: Sequence[Path]) -> str:

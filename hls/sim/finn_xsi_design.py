@@ -12,6 +12,7 @@ import ctypes
 from collections.abc import Iterator
 from pathlib import Path
 
+from hls.sim.library_cache import load_library
 from models.errors import ToolError
 
 ERROR_BYTES = 1000
@@ -144,9 +145,9 @@ class Design:
     ) -> None:
         self._trace_file = Path(wdb_file).absolute() if wdb_file else None
         try:
-            self._lib = ctypes.CDLL(str(Path(design_lib).resolve()))
+            self._lib = load_library(Path(design_lib).resolve())
             self._lib.xsi_open.restype = ctypes.c_void_p
-        except (OSError, AttributeError) as error:
+        except (ToolError, AttributeError) as error:
             raise ToolError(
                 f"{design_lib} is no simulation library of ours ({error})",
                 hint="run PrepareRTLSim again, or clear the model's rtlsim_so",

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hls.sim.library_cache import load_library
 from models.errors import ToolError
 
 Bytes = npt.NDArray[np.uint8]
@@ -96,15 +97,13 @@ class Borders:
 
 
 class Model:
-    """One instance of a Verilated design. Its memory files are read from the working folder."""
+    """One instance of a Verilated design. Its memory files are read from the working folder.
 
-    def __init__(self, library: Path) -> None:
-        try:
-            self._lib = ctypes.CDLL(str(library))
-        except OSError as error:
-            raise ToolError(
-                f"{library} cannot be loaded ({error})", hint="delete its folder and build again"
-            ) from error
+    digest: see `hls.sim.library_cache.load_library`.
+    """
+
+    def __init__(self, library: Path, digest: str = "") -> None:
+        self._lib = load_library(library, digest)
         self._lib.phy_open.restype = ctypes.c_void_p
         self._lib.phy_error.restype = ctypes.c_char_p
         error_text = ctypes.create_string_buffer(1000)

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from hls.sim.library_cache import trusted_digest
 from hls.sim.worker import Job, JobFailure, JobResult, Progress
 from models.errors import ToolError
 
@@ -53,10 +54,14 @@ class _Worker:
 
 
 class WorkerPool:
-    """Up to ``size`` processes that simulate one library; use it as a context manager."""
+    """Up to ``size`` processes that simulate one library; use it as a context manager.
+
+    Raises ToolError if no build of this user made the library.
+    """
 
     def __init__(self, library: Path, data_dir: Path, size: int) -> None:
         self._library = library
+        self._digest = trusted_digest(library)
         self._data_dir = data_dir
         self._size = max(1, size)
         self._workers: list[_Worker] = []
@@ -127,9 +132,10 @@ class WorkerPool:
         root = str(Path(__file__).parents[2])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         number = theirs.fileno()
-        words = [sys.executable, "-c", SERVE, str(number)]
+        # -P: it works in the folder of the memory files, which is no place to import from.
+        words = [sys.executable, "-P", "-c", SERVE, str(number)]
         process = subprocess.Popen(
-            [*words, str(self._library), str(self._data_dir)],
+            [*words, str(self._library), str(self._data_dir), self._digest],
             pass_fds=(number,),
             stdin=subprocess.DEVNULL,
             stdout=output,

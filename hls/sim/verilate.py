@@ -6,23 +6,20 @@ a shared library. The library's folder is named by a hash of everything it is ma
 unchanged design is never built twice and a changed one never reuses a stale library. Memory files
 are read when the simulation starts: other weights need no new build.
 
-What every design has in common (Verilator's run time, precompiled headers) is built once per
-compiler and variant and kept in ``PHYFOLD_CACHE_DIR`` (default ``~/.cache/phyfold``).
+A library is used again only if `hls.sim.library_cache` knows it as one that this user built, and
+sources from outside this package are simulated only if `hls.sim.source_lint` finds nothing in them
+that reaches out of the simulation. What every design has in common is `hls.sim.verilator_runtime`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import enum
-import fcntl
 import hashlib
-import logging
 import os
 import shutil
 import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,11 +27,16 @@ from typing import Protocol
 
 from hls.ir import Accelerator
 from hls.sim import tools
-from models.errors import StorageError, ToolError
-
-log = logging.getLogger(__name__)
+from hls.sim.library_cache import is_recorded, record_library, say_once
+from hls.sim.source_lint import OURS, Rules, check_sources
+from hls.sim.verilator_runtime import SLOW_FLAG, locked, run_make
+from hls.sim.verilator_runtime import runtime as _runtime
+from models.errors import ToolError
+from models.folders import renewed_folder
 
 HARNESS = Path(__file__).with_name("harness.cpp")
+READMEM = Path(__file__).with_name("readmem_guard.h")
+"""Lets a design open memory files of its own folder only."""
 FST_HEADERS = Path(__file__).with_name("fst")
 """Small stand-ins for lz4.h and zlib.h where the system has none."""
 LIBRARY = "libphysim.so"
@@ -43,8 +45,6 @@ CXX_FLAGS = (
     *("-w", "-pthread"),
 )
 """-O2 trades build time for speed best; what else was tried is in docs/simulation.md."""
-SLOW_FLAG = "-O0"
-"""For what runs once per simulation; the compiler needs minutes for some of it at -O2."""
 RUNTIME_DEFINES = ("VL_USER_FATAL", "VL_USER_STOP", "VL_USER_FINISH", "VL_USER_WARN")
 VERILATOR_FLAGS = (
     *("--cc", "--no-timing", "-O3", "-Wno-fatal", "--prefix", "Vphy"),
@@ -57,7 +57,7 @@ tracing_off -file "*/phy_mul.sv"
 """No waveforms of the thousands of multipliers: they would be most of the file and of the build."""
 TRACE_CXX_FLAGS = ("-O1",)
 VERILATE_TIMEOUT_S = 900.0
-COMPILE_TIMEOUT_S = 3600.0
+LOCK, LOG, WORK = "lock", "build.log", "work"
 
 
 class Variant(enum.Enum):
@@ -129,6 +129,8 @@ class BuildPlan:
     harness: Path = HARNESS
     adapt: Callable[[Path], None] | None = None
     """Called with the folder of the generated C++ before it is compiled."""
+    rules: Rules = OURS
+    """What sources from outside this package may contain."""
 
 
 def build(
@@ -162,14 +164,32 @@ def build(
 
 
 def build_library(plan: BuildPlan, folder: Path, jobs: int = 2) -> bool:
-    """Build ``folder``/LIBRARY unless it is there; True if it was built."""
+    """Build ``folder``/LIBRARY unless it is there; True if it was built.
+
+    folder: named by a hash of all that the library is made from; nothing but the library lies in
+    it. A library in it that this user did not build from the same is replaced, never loaded.
+
+    Raises:
+        ConfigError: the sources reach out of the simulation (`hls.sim.source_lint`).
+        ToolMissingError, ToolError, StorageError: see `build`.
+    """
+    library = folder / LIBRARY
     with tools.storage_guard(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / "lock"):
-        fresh = not (folder / LIBRARY).is_file()
-        if fresh:
-            _build_library(plan, folder, jobs)
-    return fresh
+        foreign = renewed_folder(folder)
+    with locked(folder / LOCK):
+        there = os.path.lexists(library)
+        if there and is_recorded(library, folder.name):
+            return False
+        if foreign or there:
+            say_once(
+                f"{library}: not what you built here (damaged, or another user's or machine's): "
+                "it is not used, and built again"
+            )
+        check_sources(plan.top_name, plan.sources, plan.rules)
+        _build_library(plan, folder, jobs)
+        with tools.storage_guard(library):
+            record_library(library, folder.name)
+    return True
 
 
 def make_plan(rtl: RtlFiles, variant: Variant) -> BuildPlan:
@@ -227,7 +247,7 @@ def plan_key(plan: BuildPlan) -> str:
     ]
     for word in words:
         digest.update(word.encode() + b"\0")
-    for source in (plan.harness, *plan.sources):
+    for source in (plan.harness, READMEM, *plan.sources):
         digest.update(source.name.encode() + b"\0")
         digest.update(hashlib.sha256(source.read_bytes()).digest())
     return digest.hexdigest()[:16]
@@ -236,42 +256,56 @@ def plan_key(plan: BuildPlan) -> str:
 def _build_library(plan: BuildPlan, folder: Path, jobs: int) -> None:
     make, cxx = tools.find_tool("make"), tools.find_tool("g++")
     root = tools.verilator_root()
-    runtime = _runtime(plan, make, cxx, root)
-    build_log = folder / "build.log"
-    build_log.unlink(missing_ok=True)
-    generated = folder / "cpp"
-    config = folder / "config.vlt"
+    runtime = runtime_of(plan)
+    build_log, work = folder / LOG, folder / WORK
     with tools.storage_guard(folder):
-        config.write_text(plan.config)
-    paths = ([config] if plan.config else []) + list(plan.sources)
+        _clear(folder)
+        work.mkdir()
+        (work / "config.vlt").write_text(plan.config)
+    _verilate(plan, work, build_log, root)
+    cpps = sorted((work / "cpp").glob("Vphy*.cpp"))
+    if not cpps:
+        raise ToolError(f"verilator wrote no C++ into {work / 'cpp'}", hint=f"see {build_log}")
+    if plan.adapt is not None:
+        plan.adapt(work / "cpp")
+    with tools.storage_guard(folder):
+        (work / "Makefile").write_text(_makefile(plan, cpps, runtime, cxx, root))
+    run_make(make, work, build_log, jobs)
+    if not (work / LIBRARY).is_file():
+        raise ToolError(f"make ended without {work / LIBRARY}", hint=f"see {build_log}")
+    with tools.storage_guard(folder):
+        (work / LIBRARY).replace(folder / LIBRARY)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def runtime_of(plan: BuildPlan) -> Path:
+    """Folder of what a design shares with all that are built like it, made at first use."""
+    make, cxx = tools.find_tool("make"), tools.find_tool("g++")
+    root = tools.verilator_root()
+    return _runtime(_compile_flags(plan, root), plan.runtime, make, cxx, root)
+
+
+def _clear(folder: Path) -> None:
+    """Remove all that an earlier build, ended or broken off, left; not the lock that is held."""
+    for path in folder.iterdir():
+        if path.name == LOCK:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _verilate(plan: BuildPlan, work: Path, build_log: Path, root: Path) -> None:
+    """Write C++ to ``work``/cpp. ``work`` holds nothing else: Verilator looks for modules there."""
+    paths = ([work / "config.vlt"] if plan.config else []) + list(plan.sources)
     words: list[str | Path] = [root / "bin" / "verilator_bin", *plan.verilator_flags]
     tools.run_tool(
         [*words, "--top-module", plan.top_name, "--Mdir", "cpp", *(p.resolve() for p in paths)],
-        cwd=folder,
+        cwd=work,
         log_file=build_log,
         timeout_s=tools.timeout_s(VERILATE_TIMEOUT_S),
         env={"VERILATOR_ROOT": str(root)},
-    )
-    cpps = sorted(generated.glob("Vphy*.cpp"))
-    if not cpps:
-        raise ToolError(f"verilator wrote no C++ into {generated}", hint=f"see {build_log}")
-    if plan.adapt is not None:
-        plan.adapt(generated)
-    with tools.storage_guard(folder):
-        (folder / "Makefile").write_text(_makefile(plan, cpps, runtime, cxx, root))
-    _make(make, folder, build_log, jobs)
-    if not (folder / LIBRARY).is_file():
-        raise ToolError(f"make ended without {folder / LIBRARY}", hint=f"see {build_log}")
-    shutil.rmtree(generated, ignore_errors=True)
-
-
-def _make(make: Path, folder: Path, build_log: Path, jobs: int) -> None:
-    tools.run_tool(
-        [make, "--no-print-directory", f"-j{max(1, jobs)}"],
-        cwd=folder,
-        log_file=build_log,
-        timeout_s=tools.timeout_s(COMPILE_TIMEOUT_S),
-        env={"MAKEFLAGS": "", "MFLAGS": ""},
     )
 
 
@@ -287,7 +321,9 @@ def _makefile(plan: BuildPlan, cpps: Sequence[Path], runtime: Path, cxx: Path, r
     objects = " ".join(f"cpp/{path.stem}.o" for path in cpps) + " cpp/harness.o"
     shared = " ".join(str(runtime / f"{name}.o") for name in plan.runtime)
     defines = " ".join(f"-D{name}" for name in plan.defines)
-    flags = f"-include {runtime / 'phy_pch.h'} {_compile_flags(plan, root)} {defines} -Icpp"
+    headers = [runtime / "phy_pch.h", *(() if plan.rules.free_memories else (READMEM,))]
+    included = " ".join(f"-include {header}" for header in headers)
+    flags = f"{included} {_compile_flags(plan, root)} {defines} -Icpp"
     return (
         f"{LIBRARY}: {objects}\n"
         f"\t{cxx} -shared -pthread -Wl,-Bsymbolic -o $@.new $^ {shared} {' '.join(plan.libs)}\n"
@@ -296,60 +332,6 @@ def _makefile(plan: BuildPlan, cpps: Sequence[Path], runtime: Path, cxx: Path, r
         f"cpp/%__Slow.o: cpp/%__Slow.cpp\n\t{cxx} {flags} {SLOW_FLAG} -c $< -o $@\n"
         f"cpp/%.o: cpp/%.cpp\n\t{cxx} {flags} -c $< -o $@\n"
     )
-
-
-def _runtime(plan: BuildPlan, make: Path, cxx: Path, root: Path) -> Path:
-    """Folder with Verilator's run time compiled for this plan, built at first use."""
-    words = [tools.verilator_version(), tools.compiler_version(), str(cxx), str(root)]
-    words += [_compile_flags(plan, root), SLOW_FLAG, *plan.runtime]
-    name = f"verilator-{hashlib.sha256(' '.join(words).encode()).hexdigest()[:16]}"
-    folder = cache_dir() / name
-    if (folder / "complete").is_file():
-        return folder
-    with tools.storage_guard(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=folder.parent))
-    try:
-        _build_runtime(plan, work, make, cxx, root)
-        with contextlib.suppress(OSError):  # another process was faster
-            work.rename(folder)
-    except ToolError:
-        with contextlib.suppress(OSError):  # the log outlives the folder
-            shutil.copy(work / "build.log", folder.with_suffix(".log"))
-        raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return folder
-
-
-def _build_runtime(plan: BuildPlan, work: Path, make: Path, cxx: Path, root: Path) -> None:
-    flags = _compile_flags(plan, root)
-    objects = " ".join(f"{name}.o" for name in plan.runtime)
-    with tools.storage_guard(work):
-        (work / "phy_pch.h.gch").mkdir()
-        (work / "phy_pch.h").write_text('#include "verilated.h"\n')
-        (work / "Makefile").write_text(
-            f"all: {objects} phy_pch.h.gch/fast phy_pch.h.gch/slow\n"
-            f"%.o: {root / 'include'}/%.cpp\n\t{cxx} {flags} -c $< -o $@\n"
-            f"phy_pch.h.gch/fast: phy_pch.h\n\t{cxx} {flags} -x c++-header $< -o $@\n"
-            f"phy_pch.h.gch/slow: phy_pch.h\n\t{cxx} {flags} {SLOW_FLAG} -x c++-header $< -o $@\n"
-        )
-    _make(make, work, work / "build.log", 2)
-    (work / "complete").touch()
-
-
-def cache_dir() -> Path:
-    """Folder for what all designs share: PHYFOLD_CACHE_DIR, else phyfold in the user's cache."""
-    override = os.environ.get("PHYFOLD_CACHE_DIR")
-    if override:
-        return Path(override)
-    base = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(base) if base else Path.home() / ".cache") / "phyfold"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.gettempdir()) / f"phyfold-{os.getuid()}"
-    return folder
 
 
 @lru_cache(maxsize=1)
@@ -363,15 +345,3 @@ def _fst_from_system() -> bool:
         check=False,
     )
     return probe.returncode == 0
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds a lock file, so that two processes do not build in the same folder."""
-    try:
-        handle = path.open("w")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written ({error.strerror})") from error
-    with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

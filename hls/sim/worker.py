@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that runs one Verilated design: `main` with arguments FD LIBRARY DATA_DIR.
+"""The process that runs one Verilated design: `main` with arguments FD LIBRARY DATA_DIR DIGEST.
 
 It takes `Job`s from the connection on file descriptor FD and answers each with any number of
 `Progress` (a sign of life, at least every few seconds) and one `JobResult` or `JobFailure`. A
@@ -89,9 +89,12 @@ class JobFailure:
     hint: str
 
 
-def run_job(library: Path, job: Job, on_progress: Callable[[int], None]) -> JobResult:
-    """Run one batch in this process; ``on_progress`` gets the frames newly delivered."""
-    model = Model(library)
+def run_job(library: Path, digest: str, job: Job, on_progress: Callable[[int], None]) -> JobResult:
+    """Run one batch in this process; ``on_progress`` gets the frames newly delivered.
+
+    digest: SHA-256 of the library, as the caller knows it.
+    """
+    model = Model(library, digest)
     try:
         return _run(model, job, on_progress)
     finally:
@@ -155,20 +158,20 @@ def _slices(model: Model, on_progress: Callable[[int], None]) -> tuple[Status, f
 def main() -> None:
     """Serve jobs until the connection closes."""
     connection = Connection(int(sys.argv[1]))
-    library = Path(sys.argv[2])
+    library, digest = Path(sys.argv[2]), sys.argv[4]
     os.chdir(sys.argv[3])  # the design names its memory files relative to this folder
     try:
         while True:
-            _serve(connection, library)
+            _serve(connection, library, digest)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the caller is gone
 
 
-def _serve(connection: Connection, library: Path) -> None:
+def _serve(connection: Connection, library: Path, digest: str) -> None:
     job: Job = connection.recv()
     try:
         answer: JobResult | JobFailure = run_job(
-            library, job, lambda frames: connection.send(Progress(job.index, frames))
+            library, digest, job, lambda frames: connection.send(Progress(job.index, frames))
         )
     except PhyfoldError as error:
         answer = JobFailure(job.index, error.message, error.hint)

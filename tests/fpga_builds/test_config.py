@@ -133,3 +133,71 @@ def test_a_qonnx_file_is_a_build_of_its_own(tmp_path: Path) -> None:
     assert config.name == "m_3_my_net"
     assert config.channel is None
     assert config.compile.output == "soft"
+
+
+DETECTOR: dict[str, Any] = {
+    "network": {"checkpoint": "fullycon_w4a4", "reference": "fullycon_float"},
+    "channel": {},
+}
+CSI: dict[str, Any] = {
+    "network": {"checkpoint": "convsqucsinet_r16_w8a8", "reference": "convsqucsinet_r16_float"},
+    "csi": {"half": "encoder", "other": "convsqucsinet_dec_r16"},
+    "compile": {"output": "codes"},
+}
+FOREIGN: dict[str, Any] = {"network": {"model": "net.onnx"}}
+DEAF: dict[str, Any] = {**DETECTOR, "network": {"checkpoint": "fullycon_w4a4"}}
+
+
+@pytest.mark.parametrize(
+    ("base", "sections", "message"),
+    [
+        (DETECTOR, {"checks": {"max_nmse_loss_db": 0.3}}, "max_nmse_loss_db = 0.3: means nothing"),
+        (CSI, {"checks": {"max_loss_db": 0.3}}, "max_loss_db = 0.3: means nothing in a CSI build"),
+        (CSI, {"checks": {"loss_at_ber": 1e-2}}, "checks.loss_at_ber = 0.01: means nothing"),
+        (CSI, {"simulate": {"snr_db": [3]}}, r"simulate.snr_db = \[3.0\]: means nothing"),
+        (CSI, {"simulate": {"baselines": ["ml"]}}, "simulate.baselines = .*means nothing"),
+        (FOREIGN, {"checks": {"max_loss_db": 0.3}}, r"without \[channel\] and \[csi\]"),
+        (FOREIGN, {"checks": {"max_nmse_loss_db": 0.3}}, r"without \[channel\] and \[csi\]"),
+        (FOREIGN, {"simulate": {"snr_db": [3]}}, r"simulate.snr_db = \[3.0\]: means nothing"),
+        (
+            FOREIGN,
+            {"network": {"model": "n.onnx", "reference": "fullycon_float"}},
+            "network.reference = 'fullycon_float': nothing is compared",
+        ),
+        (DEAF, {"checks": {"max_loss_db": 0.3}}, "max_loss_db = 0.3: needs network.reference"),
+        (
+            DETECTOR,
+            {"checks": {"max_loss_db": 0.3}, "simulate": {"baselines": ["ml"]}},
+            "needs 'float' in simulate.baselines",
+        ),
+        (
+            DETECTOR,
+            {"checks": {"max_loss_db": 0.3}, "compile": {"output": "soft"}},
+            "needs compile.output = 'hard_pairs' or 'sign'",
+        ),
+        (
+            CSI,
+            {"checks": {"max_nmse_loss_db": 0.3}, "network": {"checkpoint": "c"}},
+            "max_nmse_loss_db = 0.3: needs network.reference",
+        ),
+        (DETECTOR, {"simulate": {"disturb_seed": 9}}, "disturb_seed = 9: needs gap_probability"),
+        (DETECTOR, {"channel": {"kind": "iid_gaussian", "rho": 0.2}}, "channel.rho = 0.2: only"),
+        (
+            CSI,
+            {"csi": {**CSI["csi"], "data": "small", "seed": 4}},
+            "csi.seed = 4: the samples of 'small' are not drawn",
+        ),
+    ],
+)
+def test_what_would_be_ignored_or_never_checked_is_refused(
+    base: dict[str, Any], sections: dict[str, Any], message: str
+) -> None:
+    parse_build({"name": "demo", **base}, "b.toml")
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_build({"name": "demo", **base, **sections}, "b.toml")
+    assert caught.value.exit_code == 2
+
+
+def test_no_reference_is_taken_that_is_not_named() -> None:
+    for base in (DEAF, {**CSI, "network": {"checkpoint": "c"}}, FOREIGN):
+        assert parse_build({"name": "demo", **base}, "b.toml").network.reference is None

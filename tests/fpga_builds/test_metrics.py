@@ -85,7 +85,13 @@ def test_cycles_are_not_checked_under_disturbance() -> None:
 
 
 def test_snr_loss_is_checked_where_asked_for() -> None:
-    config = CONFIG.updated("checks", max_loss_db=0.2)
+    config = parse_build(
+        {
+            **{"name": "demo", "network": {"checkpoint": "x", "reference": "fullycon_float"}},
+            **{"channel": {}, "checks": {"max_loss_db": 0.2}},
+        },
+        "test",
+    )
     metrics = MetricSet([*simulated(), metric("snr_loss_db", 0.31)])
     with pytest.raises(CheckError, match=r"snr_loss_db: 0.31, must be at most 0.2 dB at BER 0.001"):
         require(simulation_checks(config, metrics), "demo")

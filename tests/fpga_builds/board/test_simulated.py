@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,9 @@ from fpga_builds.board.simulated import BoardProcess, SimulatedBoard
 from fpga_builds.config import BuildConfig
 from fpga_builds.runner import execute
 from hls.board import BoardPackage
+from hls.sim.board_native import board_plan
+from hls.sim.library_cache import record_library
+from hls.sim.verilate import runtime_of
 
 pytestmark = pytest.mark.verilator
 
@@ -245,15 +249,18 @@ def test_usage_errors(words: list[str], message: str, capsys: pytest.CaptureFixt
 def test_a_board_in_a_process_of_its_own(
     chip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    runtime = runtime_of(board_plan(chip.package))
+    shutil.copytree(runtime, chip.cache / runtime.name)
     monkeypatch.setenv("PHYFOLD_CACHE_DIR", str(chip.cache))
+    record_library(chip.library, chip.library.parent.name)  # in this cache too
     folder = chip.package.folder
     assert execute(cli.app, ["board", f"sim:{folder}", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["test_passed"] is True
-    spoiled = chip.copy(tmp_path / "spoiled")
-    golden = spoiled.data_files[0].parent / "board_outputs.dat"
-    rows = golden.read_text().split()
-    rows[6] = f"{int(rows[6], 16) ^ 1:04x}"
-    golden.write_text("\n".join(rows) + "\n")
+
+    def spoil(outputs: Any) -> None:
+        outputs[3, 0] ^= 1
+
+    spoiled = chip.tiny.write(tmp_path / "spoiled", change=spoil)
     assert execute(cli.app, ["board", f"sim:{spoiled.folder}", "selftest"]) == 1
     captured = capsys.readouterr()
     assert "FAILED" in captured.out
@@ -274,8 +281,12 @@ def test_a_board_that_does_not_start(
 ) -> None:
     monkeypatch.setenv("PHYFOLD_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("PHYFOLD_CXX", "/nowhere/g++")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "json.py").write_text(f"open({str(tmp_path / 'trace')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(Exception, match="did not start"):
         BoardProcess(chip.package.folder)
+    assert not (tmp_path / "trace").exists()  # nothing is imported from the current folder
     assert "g++ not found" in capfd.readouterr().err
     assert os.path.lexists(tmp_path)
 

@@ -99,13 +99,14 @@ def test_self_test_after_power_up(built: Built) -> None:
 
 
 def _spoil(built: Built, folder: Path, name: str, row: int, flip: int) -> BoardPackage:
-    """A copy of the package with bits of one word of one memory turned over."""
+    """A copy of the package, one word of one memory of which is damaged after it was read."""
     shutil.copytree(built.package.folder, folder)
+    package = load_board(folder)
     path = folder / "rtl" / name
     rows = path.read_text().split()
     rows[row] = f"{int(rows[row], 16) ^ flip:0{len(rows[row])}x}"
     path.write_text("\n".join(rows) + "\n")
-    return load_board(folder)
+    return package
 
 
 def test_a_wrong_golden_frame_is_found(built: Built, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,18 @@ def test_a_process_that_dies_is_an_error(
     monkeypatch.setattr(pool, "SERVE", "import os; print('last words', flush=True); os._exit(9)")
     with pytest.raises(ToolError, match=r"ended with code 9(.|\n)*last words"):
         _run(toy_binary, toy.codes(4))
+
+
+def test_nothing_is_imported_from_the_folder_of_the_memories(
+    toy, toy_binary: SimBinary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder may have been received: a module in it must not take a library's place."""
+    (tmp_path / "colorsys.py").write_text("open('trace', 'w').close()\n")
+    late = "import os, sys; os.chdir(sys.argv[3]); import colorsys; os._exit(9)"
+    monkeypatch.setattr(pool, "SERVE", late)
+    with pytest.raises(ToolError, match="ended with code 9"):
+        _run(replace(toy_binary, data_dir=tmp_path), toy.codes(4))
+    assert not (tmp_path / "trace").exists()
 
 
 def test_a_process_that_falls_silent_is_an_error(

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whom a folder belongs to, and which names may be looked up in it.
+
+What lies in a folder that others can write is not taken for the user's own work; a list of names
+that came with a folder names files of that folder and no others. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from pathlib import Path, PurePosixPath
+
+from models.errors import ConfigError, StorageError
+
+OTHERS_WRITE = 0o022
+OTHERS_ANY = 0o077
+WORLD_WRITE = 0o002
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+
+
+def foreign(path: Path, *, forbidden: int = OTHERS_WRITE, links: bool = False) -> str:
+    """Why ``path`` is not taken for the user's own; empty if it is.
+
+    forbidden: bits of the mode that must not be set. links: a symbolic link is followed.
+    Raises OSError if there is no such file.
+    """
+    info = path.stat() if links else path.lstat()
+    if stat.S_ISLNK(info.st_mode):
+        return "it is a symbolic link"
+    if info.st_uid != os.getuid():
+        return f"it belongs to user {info.st_uid}, this is user {os.getuid()}"
+    mode = stat.S_IMODE(info.st_mode)
+    if mode & forbidden:
+        return f"others may write or enter it (mode {mode:04o}, must not have {forbidden:04o})"
+    return ""
+
+
+def own_folder(path: Path) -> Path:
+    """The folder at ``path``, made if it is missing: the user's own, writable by nobody else.
+
+    One that only a group can write is closed to it. A symbolic link is followed: who sets one in a
+    place that the user chose is the user.
+
+    Raises:
+        StorageError: it belongs to somebody else, everybody can write it, or it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        problem = foreign(path, forbidden=WORLD_WRITE, links=True)
+        if not problem and foreign(path, links=True):
+            path.chmod(stat.S_IMODE(path.stat().st_mode) & ~OTHERS_WRITE)
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be written ({error.strerror})",
+            hint="set PHYFOLD_CACHE_DIR to a folder of your own",
+        ) from error
+    if problem:
+        raise StorageError(
+            f"{path}: {problem}; what phyfold runs must lie in a folder of your own",
+            hint=f"chown and chmod 700 {path} if all in it is yours, or set PHYFOLD_CACHE_DIR to "
+            "another folder",
+        )
+    return path
+
+
+def renewed_folder(path: Path, *, forbidden: int = OTHERS_WRITE) -> bool:
+    """Make the folder at ``path`` the user's own; True if something foreign had to go first.
+
+    For folders whose content can be made again: what is there and not the user's own is removed.
+
+    Raises:
+        StorageError: it cannot be removed or made.
+    """
+    problem = ""
+    try:
+        if os.path.lexists(path):
+            problem = foreign(path, forbidden=forbidden) or ("" if path.is_dir() else "a file")
+        if problem:
+            if path.is_symlink() or not path.is_dir():
+                path.unlink()
+            else:
+                shutil.rmtree(path)
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(stat.S_IMODE(path.stat().st_mode) & ~forbidden)
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be written ({problem or error.strerror}); what phyfold runs must lie "
+            "in a folder of your own",
+            hint=f"remove {path}, or choose another --out",
+        ) from error
+    return bool(problem)
+
+
+def member(folder: Path, name: object, listed_in: Path) -> Path:
+    """The file ``name`` of ``folder``, which ``listed_in`` lists.
+
+    name: relative, of plain parts (letters, digits, ``_ . + -``), none of them ``..``, none of
+    them a symbolic link.
+
+    Raises:
+        ConfigError: it names anything else.
+    """
+    hint = f"a list that came with a folder names files in that folder: make {folder} again"
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"{listed_in}: {name!r} is no file name", hint=hint)
+    parts = PurePosixPath(name).parts
+    if not parts or not all(PLAIN_NAME.fullmatch(part) for part in parts):
+        raise ConfigError(
+            f"{listed_in}: {name!r} must be a plain name below {folder}, not absolute, without "
+            "'..' and without special characters",
+            hint=hint,
+        )
+    path = folder
+    for part in parts:
+        path /= part
+        if path.is_symlink():
+            raise ConfigError(
+                f"{path}: a symbolic link; {listed_in.name} may name files of its own folder only",
+                hint=hint,
+            )
+    return path
