@@ -39,6 +39,10 @@ RERUN_FRAMES = 256
 """Frames of a batch that qonnx executes one by one, at most; the others are executed batched."""
 SLICE = 64
 """Frames whose inner tensors are held at once."""
+ROUNDED_TEXT = (
+    "float32 execution of QONNX was rounded past a tie; the hardware equals exact integer "
+    "arithmetic there, no mismatch"
+)
 LISTED = 100
 """Frames that a record lists, at most; all are counted."""
 

@@ -18,6 +18,7 @@ from fpga_builds.config import BuildConfig
 from fpga_builds.stimulus import Chunk
 from hls.board.package import BoardPackage
 from hls.compiler import decide_outputs, to_codes
+from hls.float32_frames import Verdict
 from hls.ir import Accelerator, IntArray
 from models.errors import ConfigError
 
@@ -29,10 +30,13 @@ class Reference:
     Attributes:
         accelerator: its borders say what codes mean.
         qonnx: host values [n, *shape] float32 to model outputs.
+        judge: what frames are in which board and QONNX differ, see
+            `hls.float32_frames.FloatReference.judge`. None: mismatches.
     """
 
     accelerator: Accelerator
     qonnx: Callable[[Any], Any]
+    judge: Callable[[Any, IntArray, IntArray, Any], Verdict] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class BoardBer:
     snr_db: float | None
     frames: int
     mismatches: int
+    float32_frames: int
     first_mismatch: int | None
     cycles: int
     point: dict[str, Any] | None
@@ -103,7 +108,8 @@ def _count(
     border, output = reference.accelerator.input, reference.accelerator.output
     sent, x = frames
     flat = np.asarray(x, dtype=np.float32).reshape(len(x), -1)
-    result = run(to_codes(border, flat))
+    codes = to_codes(border, flat)
+    result = run(codes)
     shaped = flat.reshape(len(flat), *border.shape)
     expected = decide_outputs(reference.qonnx(shaped), config.compile.output, output)
     if expected.shape != result.outputs.shape:
@@ -111,11 +117,15 @@ def _count(
             f"{config.name}: the board gives {result.outputs.shape} values, QONNX {expected.shape}"
         )
     wrong = np.flatnonzero((expected != result.outputs).any(axis=1))
+    rounded = 0
+    if len(wrong) and reference.judge is not None:
+        verdict = reference.judge(shaped, codes, result.outputs, wrong)
+        wrong, rounded = verdict.mismatches, len(verdict.rounded)
     point = None
     if sent is not None and output.meaning == "hard_bits":
         point = count(float(chunk.snr_db or 0.0), sent, result.outputs).to_json()
     first = chunk.index * config.simulate.chunk_frames + int(wrong[0]) if len(wrong) else None
-    return BoardBer(chunk.snr_db, chunk.frames, len(wrong), first, result.cycles, point)
+    return BoardBer(chunk.snr_db, chunk.frames, len(wrong), rounded, first, result.cycles, point)
 
 
 def _sum(parts: list[BoardBer]) -> BoardBer:
@@ -130,6 +140,7 @@ def _sum(parts: list[BoardBer]) -> BoardBer:
         parts[0].snr_db,
         sum(part.frames for part in parts),
         sum(part.mismatches for part in parts),
+        sum(part.float32_frames for part in parts),
         first,
         sum(part.cycles for part in parts),
         total.to_json() if total is not None else None,

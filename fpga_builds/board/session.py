@@ -144,6 +144,7 @@ def ber(job: Job, line: Line, packages: list[BoardPackage]) -> dict[str, Any]:
             "build_hash": f"{status.build_hash:016x}",
             "frames": sum(row.frames for row in rows),
             "mismatches": sum(row.mismatches for row in rows),
+            "float32_frames": sum(row.float32_frames for row in rows),
             "rows": [asdict(row) for row in rows],
             "points": [row.point for row in rows if row.point is not None],
             **_speed(status),
@@ -152,6 +153,7 @@ def ber(job: Job, line: Line, packages: list[BoardPackage]) -> dict[str, Any]:
 
 
 def _reference(job: Job) -> Reference:
+    from hls.float32_frames import FloatReference
     from hls.qonnx_exec import load_model, run_qonnx
 
     state = job.flow.present("report")
@@ -163,7 +165,9 @@ def _reference(job: Job) -> Reference:
             )
     model = load_model(state.file("model"))
     accelerator = Accelerator.load(state.file("accelerator"))
-    return Reference(accelerator, lambda x: run_qonnx(model, x))
+    kind = job.config.compile.output
+    judge = FloatReference.open(state.file("accelerator"), state.file("model"), kind).judge
+    return Reference(accelerator, lambda x: run_qonnx(model, x), judge)
 
 
 def _speed(status: Status) -> dict[str, Any]:

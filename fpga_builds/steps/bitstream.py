@@ -115,8 +115,8 @@ def _package(context: StepContext, accelerator: Accelerator, board: Board) -> Bo
     snrs = context.config.simulate.snr_db
     snr_db = snrs[len(snrs) // 2] if context.config.channel is not None else None
     chunk = stimulus.Chunk(snr_db, 0, settings.golden_frames)
-    _sent, codes, expected = stimulus.vectors(
-        context.config, accelerator, context.input("model"), [chunk]
+    vectors = stimulus.vectors(
+        context.config, context.input("accelerator"), context.input("model"), [chunk]
     )
     folder = context.folder / PACKAGE_FOLDER
     clock_mhz = settings.clock_mhz or context.config.compile.clock_mhz
@@ -124,8 +124,8 @@ def _package(context: StepContext, accelerator: Accelerator, board: Board) -> Bo
         accelerator,
         load_rtl(context.input("rtl_index")),
         board,
-        codes.reshape(len(codes), -1),
-        expected.reshape(len(expected), -1),
+        vectors.codes.reshape(len(vectors.codes), -1),
+        vectors.expected,
         clock_mhz,
         folder,
         baud=settings.baud,

@@ -173,6 +173,7 @@ DATA_STEP = Step(
 _RTL = ("model", "rtl", "rtl_index", "accelerator", "samples")
 _SOURCES = (
     *("hls/sim/engine.py", "hls/sim/harness.cpp", "hls/qonnx_exec.py", "fpga_builds/stimulus.py"),
+    *("hls/float32_frames.py", "hls/float32_limits.py"),
     *("fpga_builds/steps/csi_simulate.py", "fpga_builds/steps/rtl_count.py", *METRICS_TEXT),
 )
 

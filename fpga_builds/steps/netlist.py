@@ -22,6 +22,7 @@ from fpga_builds.storage import write_json
 from fpga_builds.versions import package_version
 from hls.cycles import accelerator_cycles
 from hls.devices import Device
+from hls.float32_frames import listed
 from hls.ir import Accelerator, IntArray
 from models.errors import CheckError, MismatchError
 
@@ -40,6 +41,8 @@ SOURCES = (
         "hls/sim/engine.py",
         "hls/sim/harness.cpp",
         "hls/qonnx_exec.py",
+        "hls/float32_frames.py",
+        "hls/float32_limits.py",
     ),
 )
 
@@ -93,9 +96,13 @@ def run(context: StepContext, part: Device, frames: int, engine: str) -> StepOut
         )
     with context.reporter.bar(f"netlist, {part.name}: verilate and compile C++"):
         binary = build_netlist(files, accelerator, context.cache / "netlist", context.jobs)
-    sent, codes, expected = stimulus.vectors(
-        context.config, accelerator, context.input("model"), _chunks(context.config, frames)
+    vectors = stimulus.vectors(
+        context.config,
+        context.input("accelerator"),
+        context.input("model"),
+        _chunks(context.config, frames),
     )
+    sent, codes, expected = vectors.sent, vectors.codes, vectors.expected
     if sent is not None and sent.shape != expected.shape:
         sent = None  # soft outputs: there are no bits to count
     total = len(codes)
@@ -115,6 +122,8 @@ def run(context: StepContext, part: Device, frames: int, engine: str) -> StepOut
         "part": part.name,
         "frames": total,
         "mismatches": 0,
+        "float32_frames": len(vectors.verdict.rounded),
+        "float32": listed(vectors.verdict.rounded),
         "ii_cycles": result.ii_cycles,
         "latency_cycles": result.latency_cycles,
         "sim_cycles_per_s": result.sim_cycles_per_s,

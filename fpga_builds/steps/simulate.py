@@ -124,6 +124,8 @@ STEP = Step(
         "hls/sim/engine.py",
         "hls/sim/harness.cpp",
         "hls/qonnx_exec.py",
+        "hls/float32_frames.py",
+        "hls/float32_limits.py",
         "models/mimo.py",
         "models/ber.py",
         "fpga_builds/stimulus.py",
