@@ -99,6 +99,23 @@ class Execution:
         return Execution(self.floats[frames], self.outputs[frames], codes)
 
 
+def execute_alone(model: ModelWrapper, x: FloatArray, names: list[str]) -> dict[str, Any]:
+    """The tensors ``names`` for host values [n, ...], frame by frame, by qonnx' own executor.
+
+    ``model`` is one that qonnx can execute, see `hls.passes.tidy.named`.
+    """
+    from qonnx.core.onnx_exec import execute_onnx
+
+    entry = model.graph.input[0].name
+    parts: dict[str, list[Any]] = {name: [] for name in names}
+    for frame in range(len(x)):
+        given = {entry: np.ascontiguousarray(x[frame : frame + 1])}
+        tensors = execute_onnx(model, given, return_full_exec_context=True)
+        for name in names:
+            parts[name].append(tensors[name])
+    return {name: np.concatenate(found) for name, found in parts.items()}
+
+
 class FloatModel:
     """A model of the network, from the QONNX file on, whose quantizers' tensors are known."""
 
@@ -126,22 +143,15 @@ class FloatModel:
         """Host values [n, ...], all frames at once."""
         from hls.qonnx_exec import run_tensors
 
-        names = [*(n for _, n in self.quantized.values()), *self.coded.values(), self._output]
-        return self._execution(run_tensors(self.model, x, list(dict.fromkeys(names))))
+        return self._execution(run_tensors(self.model, x, self._tensors()))
 
     def alone(self, x: FloatArray) -> Execution:
         """Host values [n, ...], frame by frame, by qonnx itself."""
-        from qonnx.core.onnx_exec import execute_onnx
+        return self._execution(execute_alone(self.model, x, self._tensors()))
 
-        entry = self.model.graph.input[0].name
-        names = {*(n for _, n in self.quantized.values()), *self.coded.values(), self._output}
-        parts: dict[str, list[Any]] = {name: [] for name in names}
-        for frame in range(len(x)):
-            given = {entry: np.ascontiguousarray(x[frame : frame + 1])}
-            tensors = execute_onnx(self.model, given, return_full_exec_context=True)
-            for name in names:
-                parts[name].append(tensors[name])
-        return self._execution({name: np.concatenate(found) for name, found in parts.items()})
+    def _tensors(self) -> list[str]:
+        names = [*(name for _, name in self.quantized.values()), *self.coded.values(), self._output]
+        return list(dict.fromkeys(names))
 
     @property
     def _output(self) -> str:
