@@ -131,7 +131,7 @@ class _Compilation:
         decided = decide(activations, self.options.output, "output")
         self._keep("decision", decided.model)
         reports = [*ties, *([decided.ties] if decided.ties else [])]
-        self._report_ties(reports)
+        self._report_ties(reports, int(decided.tolerance.max(initial=0)))
         finn = to_finn(decided.model)
         self._keep("finn", finn)
         specialized, folding = self._choose(finn, (entry, decided.output))
@@ -267,13 +267,14 @@ class _Compilation:
         if self.progress is not None:
             self.progress("accelerator", len(STEPS), len(STEPS))
 
-    def _report_ties(self, ties: list[Any]) -> None:
+    def _report_ties(self, ties: list[Any], tolerance: int) -> None:
         self.report["ties"] = [t.to_json() for t in ties]
         fragile = sum(t.fragile for t in ties)
         self.report["equality"] = {
-            "proven_for_all_inputs": fragile == 0,
+            "proven_for_all_inputs": fragile == tolerance == 0,
             "fragile_thresholds": fragile,
             "thresholds": sum(t.thresholds for t in ties),
+            "soft_output_tolerance": tolerance,
         }
         if fragile:
             log.warning(

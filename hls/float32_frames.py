@@ -248,6 +248,8 @@ def replay(
 
     None for a frame that float32 rounding does not explain, or in which nothing was rounded.
     """
+    if not len(codes):
+        return []
     stages = {stage.layer: stage for stage in limits.stages}
     streams = {accelerator.input.stream: check_codes(accelerator, codes)}
     places = _Places(len(codes))

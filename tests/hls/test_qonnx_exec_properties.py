@@ -308,7 +308,8 @@ def test_sums_that_round_stay_within_the_bound(mlp: ModuleType, data: st.DataObj
     size = np.abs(x.astype(np.float64)) @ np.abs(w) + np.abs(bias)
     exact = x.astype(np.float64) @ w + bias
     for found in (run_qonnx(model, x), one_by_one(model.transform(InferShapes()), x[:5])):
-        assert (np.abs(found - exact[: len(found)]) <= (n + 1) * 2.0**-24 * size[: len(found)]).all()
+        bound = (n + 1) * 2.0**-24 * size[: len(found)]
+        assert (np.abs(found - exact[: len(found)]) <= bound).all()
 
 
 @pytest.mark.parametrize("limits", [(None, 1.0), (-1.0, None), (None, None), (3.0, 1.0)])
