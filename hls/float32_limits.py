@@ -46,7 +46,8 @@ class Stage:
         scale: value of a code of the quantizer, times this, is a tensor of the file.
         bias: smallest code; code bias + 1 + k is reached from threshold k on.
         bipolar: codes 0 and 1 stand for -scale and scale.
-        spans: [entries, 5]: channel, step, threshold, low, high, see `hls.passes.spans.Spans`.
+        spans: [entries, 5]: channel, step, threshold, low, high, see `hls.passes.spans.Spans`;
+            sorted by channel and step.
     """
 
     layer: str
@@ -57,9 +58,19 @@ class Stage:
     spans: IntArray
 
     @cached_property
-    def by_place(self) -> dict[tuple[int, int], tuple[int, int, int]]:
-        """(threshold, low, high) by (channel, step)."""
-        return {(c, k): (t, low, high) for c, k, t, low, high in self.spans.tolist()}
+    def _places(self) -> tuple[int, IntArray]:
+        """(steps, channel * steps + step of every entry), sorted as the entries are."""
+        steps = int(self.spans[:, 1].max(initial=0)) + 1
+        return steps, self.spans[:, 0] * steps + self.spans[:, 1]
+
+    def span(self, channel: int, step: int) -> tuple[int, int, int] | None:
+        """(threshold, low, high) of a fragile threshold; None if it is not fragile."""
+        steps, places = self._places
+        index = int(np.searchsorted(places, channel * steps + step))
+        if step >= steps or index == len(places) or places[index] != channel * steps + step:
+            return None
+        threshold, low, high = self.spans[index, 2:].tolist()
+        return threshold, low, high
 
     def codes(self, values: npt.NDArray[np.float32]) -> IntArray:
         """Codes of what the quantizer gave in the QONNX file."""
@@ -75,7 +86,7 @@ class Stage:
         """
         threshold = None
         for code in range(min(exact, found) + 1, max(exact, found) + 1):
-            place = self.by_place.get((channel, code - self.bias - 1))
+            place = self.span(channel, code - self.bias - 1)
             if place is None or not place[1] <= acc <= place[2]:
                 return None
             threshold = place[0]
