@@ -14,6 +14,7 @@ from fpga_builds.csi import nmse_text
 from fpga_builds.options import Json, Out, Quiet
 from fpga_builds.progress import Reporter
 from fpga_builds.runner import Outcome
+from hls.float32_frames import ROUNDED_TEXT
 from models.errors import ConfigError
 
 DEFAULT_FRAMES = 1000
@@ -175,6 +176,8 @@ def show_ber(console: Any, body: dict[str, Any]) -> None:
     equal = "every bit equals" if not body["mismatches"] else "[red]bits differ from[/red]"
     fed = f"{body['frames']:,} {body['stimulus']} on the board"
     console.print(f"frames      {fed}, {equal} the QONNX execution")
+    if body.get("float32_frames"):
+        console.print(f"float32     {body['float32_frames']:,} frames: {ROUNDED_TEXT}")
     show_speed(console, body["clock_hz"], body["ii_cycles"], body["latency_cycles"])
     retries = body["link"]["retries"]
     console.print(f"line        {body['link']['requests']} requests, {retries} repeated")

@@ -21,6 +21,7 @@ from fpga_builds.state import State
 from fpga_builds.steps.bitstream import checks as board_checks
 from fpga_builds.storage import hash_path, read_json, write_json
 from fpga_builds.versions import package_version
+from hls.float32_frames import ROUNDED_TEXT
 from models.counts import FIGURE_ERRORS
 from models.errors import CheckError
 from models.files import storage_guard, write_atomic
@@ -106,6 +107,14 @@ def report_body(
         "bitstreams": made["bitstreams"],
         "fifo_depths": _info(state, "hdl").get("fifo_depths", {}),
         "left_out": reasons,
+        "float32": {
+            name: simulation.get(key, default)
+            for name, key, default in (
+                ("frames", "float32_frames", 0),
+                ("rerun_alone", "rerun_alone", 0),
+                ("listed", "float32", []),
+            )
+        },
         "remarks": [
             *(csi_remarks(section) if section else ()),
             *_remarks(config, state, made),
@@ -214,6 +223,9 @@ def _loss(config: BuildConfig, curves: Curves, others: Mapping[str, Sequence[flo
 
 def _remarks(config: BuildConfig, state: State, made: dict[str, Any]) -> list[str]:
     remarks: list[str] = []
+    rounded = _info(state, "simulate").get("float32_frames", 0)
+    if rounded:
+        remarks.append(f"In {number(rounded)} frames {ROUNDED_TEXT}.")
     recipe = _info(state, "train").get("recipe")
     if config.channel is not None and recipe:
         net = recipe["network"]

@@ -20,8 +20,10 @@ from fpga_builds.config import BuildConfig, ChannelConfig
 from fpga_builds.program_text import program_text
 from fpga_builds.storage import hash_json
 from hls.borders import decide_outputs, to_codes, to_values
+from hls.float32_frames import FloatReference, Verdict
 from hls.ir import Accelerator, Border, IntArray
-from models.errors import ConfigError
+from hls.reference import run
+from models.errors import ConfigError, MismatchError
 from models.mimo import BitArray, MimoSystem, frame_chunk
 
 FloatArray = npt.NDArray[np.float32]
@@ -123,22 +125,60 @@ def input_codes(border: Border, x: npt.ArrayLike) -> IntArray:
     return to_codes(border, values.reshape(len(values), -1)).reshape(len(values), *border.shape)
 
 
+@dataclass(frozen=True)
+class Vectors:
+    """Frames and what has to come out of them.
+
+    Attributes:
+        truth: what the outputs are scored against, or None.
+        codes: input codes [n, *shape].
+        expected: outputs [n, out] of exact integer arithmetic, equal to what QONNX gives but in the
+            frames of ``verdict``.
+        verdict: frames in which float32 execution of QONNX was rounded.
+    """
+
+    truth: Any
+    codes: IntArray
+    expected: IntArray
+    verdict: Verdict
+
+
 def vectors(
     config: BuildConfig,
-    accelerator: Accelerator,
+    accelerator: Path,
     model: Path,
     frames: Callable[[Chunk], tuple[Any, FloatArray]],
     chunks: Sequence[Chunk],
-) -> tuple[Any, IntArray, IntArray]:
-    """(truth or None, input codes, what QONNX gives) of all frames of ``chunks``.
+) -> Vectors:
+    """All frames of ``chunks``, for the accelerator in a folder and the QONNX file ``model``.
 
     ``frames`` gives truth and host values of a chunk, see `fpga_builds.sources`.
+
+    Raises:
+        MismatchError: the accelerator's integers and QONNX differ; rounding does not explain it.
     """
     from hls.qonnx_exec import load_model, run_qonnx
 
+    acc = Accelerator.load(accelerator)
     truths, values = zip(*(frames(chunk) for chunk in chunks), strict=True)
     x = np.concatenate(values)
-    results = run_qonnx(load_model(model), x)
-    expected = decide_outputs(results, config.compile.output, accelerator.output)
+    codes = input_codes(acc.input, x)
+    found = decide_outputs(run_qonnx(load_model(model), x), config.compile.output, acc.output)
+    exact, verdict = run(acc, codes), Verdict()
+    if exact.shape != found.shape:
+        raise MismatchError(
+            f"{config.name}: the accelerator gives {exact.shape} values, QONNX {found.shape}",
+            hint="compile.output does not fit the model",
+        )
+    differ = np.flatnonzero((exact != found).any(axis=1))
+    if len(differ):
+        reference = FloatReference.open(accelerator, model, config.compile.output)
+        verdict = reference.judge(x, codes, exact, differ)
+    if len(verdict.mismatches):
+        raise MismatchError(
+            f"{config.name}: the compiled integers and QONNX differ in {len(verdict.mismatches)} "
+            f"of {len(x)} frames, first in frame {verdict.mismatches[0]}",
+            hint="`phyfold compile` checks every step: run it again",
+        )
     truth = None if truths[0] is None else np.concatenate(truths)
-    return truth, input_codes(accelerator.input, x), expected
+    return Vectors(truth, codes, exact, verdict)

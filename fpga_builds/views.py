@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from fpga_builds.compare import OTHER_FRAMES
 from fpga_builds.csi import nmse_text
 from fpga_builds.doctor import Finding
 from fpga_builds.report import ber_rows, ber_text, number
+from hls.float32_frames import ROUNDED_TEXT
 
+SHOWN = 5
+"""Frames of float32 rounding that a terminal shows."""
 MARKS = {
     True: "[green]passed[/green]",
     False: "[red]FAILED[/red]",
@@ -93,8 +96,11 @@ def show_simulation(out: Console, body: dict[str, Any]) -> None:
         curves = {"rtl": body["points"], "qonnx": body["qonnx_points"], **body.get("curves", {})}
         out.print(ber_table(f"{body['build']}: bit error rate", curves))
     equal = "every bit equals" if body["mismatches"] == 0 else "[red]bits differ from[/red]"
+    what = "exact arithmetic" if body.get("float32_frames") else "the QONNX execution"
     fed = body.get("stimulus", "frames")
-    out.print(f"frames      {number(body['frames'])} {fed} on RTL, {equal} the QONNX execution")
+    out.print(f"frames      {number(body['frames'])} {fed} on RTL, {equal} {what}")
+    for line in float32_lines(body):
+        out.print(line)
     clock = body["clock_mhz"]
     if body["ii_cycles"] is not None:
         rate = clock * 1e6 / body["ii_cycles"]
@@ -106,6 +112,24 @@ def show_simulation(out: Console, body: dict[str, Any]) -> None:
     out.print(f"latency     {latency:,} cycles, {latency / clock:,.2f} us")
     if body["sim_cycles_per_s"]:
         out.print(f"simulation  {body['sim_cycles_per_s'] / 1e6:.2f} million cycles/s per process")
+
+
+def float32_lines(body: Mapping[str, Any]) -> list[str]:
+    """Frames in which float32 execution of QONNX was rounded, a few of them; nothing for none."""
+    frames, places = body.get("float32_frames", 0), body.get("float32", [])
+    if not frames:
+        return []
+    lines = [f"float32     {number(frames)} frames: {ROUNDED_TEXT}"]
+    for place in places[:SHOWN]:
+        at = "" if place.get("snr_db") is None else f" at {place['snr_db']:g} dB"
+        tie = "" if place["threshold"] is None else f", threshold {place['threshold']}"
+        lines.append(
+            f"            frame {place['frame']}{at}: layer {place['layer']}, channel "
+            f"{place['channel']}, sum {place['accumulator']}{tie}"
+        )
+    if frames > SHOWN:
+        lines.append("            more are in simulation.json")
+    return lines
 
 
 def show_report(out: Console, body: dict[str, Any], folder: Path) -> None:

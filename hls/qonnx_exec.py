@@ -11,7 +11,7 @@ A standard operator that is not in the table below is run by onnxruntime.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,13 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from hls.passes.graph import attribute, custom
 from hls.qonnx_images import IMAGE_KERNELS
-from hls.qonnx_ort import run_onnxruntime
+from hls.qonnx_ort import Inputs, Kernel, run_onnxruntime
+from hls.qonnx_shapes import SHAPE_KERNELS
 from models.errors import CompileError
 
 log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
-Kernel = Callable[[ModelWrapper, NodeProto, list[Array]], Array]
 FLOAT_EXACT = 1 << 24
 """Integers up to here are exact in float32."""
 MAX_BATCH = 4096
@@ -112,7 +112,7 @@ def _constants(model: ModelWrapper) -> dict[str, Array]:
     }
     for node in model.graph.node:
         if all(name in known or not name for name in node.input):
-            known[node.output[0]] = run_node(model, node, [known[n] for n in node.input if n])
+            known[node.output[0]] = run_constant(model, node, aligned(node, known))
     return known
 
 
@@ -137,7 +137,7 @@ def _tensors(
     for index, node in enumerate(model.graph.node):
         if node.output[0] in constants:
             continue
-        result = run_node(model, node, [tensors[name] for name in node.input if name])
+        result = run_node(model, node, aligned(node, tensors))
         outputs = node.output if _stem(node.op_type) == "DuplicateStreams" else node.output[:1]
         given = dict.fromkeys(outputs, result)
         tensors.update(given)
@@ -147,17 +147,29 @@ def _tensors(
                 tensors.pop(name, None)
 
 
-def run_node(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
-    """One node on a batch."""
+def aligned(node: NodeProto, tensors: Mapping[str, Array]) -> Inputs:
+    """What `run_node` takes: one entry for each name in ``node.input``, None for an empty name."""
+    return [tensors[name] if name else None for name in node.input]
+
+
+def run_node(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Array:
+    """One node on a batch; ``inputs`` as `aligned` gives them, an optional one left out is None."""
     kernel = KERNELS.get(node.op_type) or KERNELS.get(_stem(node.op_type))
     if kernel is not None:
         return kernel(model, node, inputs)
     if node.domain in ("", "ai.onnx"):
         return run_onnxruntime(model, node, inputs)
-    context = dict(zip([n for n in node.input if n], inputs, strict=True))
+    context = {n: v for n, v in zip(node.input, inputs, strict=True) if n}
     custom(node).execute_node(context, model.graph)
     result: Array = np.asarray(context[node.output[0]])
     return result
+
+
+def run_constant(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Array:
+    """One node on constants: their first axis is no batch."""
+    if node.domain in ("", "ai.onnx"):
+        return run_onnxruntime(model, node, inputs)
+    return run_node(model, node, inputs)
 
 
 def count_thresholds(x: Array, thresholds: Array) -> Array:
@@ -194,7 +206,7 @@ def integer_matmul(x: Array, w: Array) -> Array:
     return result
 
 
-def _matmul(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+def _matmul(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Array:
     x, w = inputs
     if _is_integer(model, node.input[0]) and _is_integer(model, node.input[1]):
         return integer_matmul(x, w)
@@ -202,22 +214,24 @@ def _matmul(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
     return product
 
 
-def _gemm(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+def _gemm(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Array:
     a = inputs[0].T if attribute(node, "transA", 0) else inputs[0]
     b = inputs[1].T if attribute(node, "transB", 0) else inputs[1]
     y = np.float32(attribute(node, "alpha", 1.0)) * np.matmul(a, b)
-    result: Array = y + np.float32(attribute(node, "beta", 1.0)) * inputs[2] if inputs[2:] else y
+    if len(inputs) > 2 and inputs[2] is not None:
+        y = y + np.float32(attribute(node, "beta", 1.0)) * inputs[2]
+    result: Array = y
     return result
 
 
-def _mvau(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+def _mvau(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Array:
     acc = integer_matmul(inputs[0], inputs[1])
     if attribute(node, "noActivation", 0):
         return acc
     return _levels(node, acc, inputs[2], attribute(node, "ActVal", 0))
 
 
-def _thresholding(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+def _thresholding(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Array:
     return _levels(node, inputs[0], inputs[1], attribute(node, "ActVal", 0))
 
 
@@ -228,38 +242,26 @@ def _levels(node: NodeProto, x: Array, thresholds: Array, bias: int) -> Array:
     return (count + bias).astype(np.float32)
 
 
-def _multithreshold(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+def _multithreshold(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Array:
     count = count_thresholds(inputs[0], inputs[1]).astype(np.float32)
     scale = np.float32(attribute(node, "out_scale", 1.0))
     return scale * count + np.float32(attribute(node, "out_bias", 0.0))
 
 
-def _clip(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
-    bounds = dict(zip(node.input, [None, *inputs[1:]], strict=False)) if inputs[1:] else {}
-    low = bounds.get(node.input[1]) if len(node.input) > 1 and node.input[1] else None
-    high = bounds.get(node.input[2]) if len(node.input) > 2 and node.input[2] else None
-    low = attribute(node, "min") if low is None else low
-    high = attribute(node, "max") if high is None else high
-    y = inputs[0] if low is None else np.maximum(inputs[0], np.float32(low))
+def _clip(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Array:
+    """min(max(x, low), high): with low above high it is high everywhere, as ONNX says."""
+    y: Array = inputs[0]
+    low, high = (
+        attribute(node, name) if len(inputs) <= place or inputs[place] is None else inputs[place]
+        for place, name in ((1, "min"), (2, "max"))
+    )
+    y = y if low is None else np.maximum(y, np.float32(low))
     return y if high is None else np.minimum(y, np.float32(high))
 
 
-def _flatten(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
-    if attribute(node, "axis", 1) != 1:
-        raise CompileError(f"Flatten node {node.name!r}: axis has to be 1, the batch comes first")
-    return inputs[0].reshape(len(inputs[0]), -1)
-
-
-def _reshape(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
-    """The shape in the graph is for one frame: its first entry is the batch."""
-    shape = [int(d) for d in inputs[1]]
-    if not shape or shape[0] not in (1, 0, -1) or shape.count(-1) > 1 or 0 in shape[1:]:
-        raise CompileError(f"Reshape node {node.name!r} to {shape}: the batch has to come first")
-    return inputs[0].reshape(len(inputs[0]), *shape[1:])
-
-
-def _first(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
-    return inputs[0]
+def _first(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Array:
+    first: Array = inputs[0]
+    return first
 
 
 KERNELS: dict[str, Kernel] = {
@@ -273,13 +275,12 @@ KERNELS: dict[str, Kernel] = {
     "Clip": _clip,
     "Identity": _first,
     "Dropout": _first,
-    "Reshape": _reshape,
-    "Flatten": _flatten,
     "MVAU": _mvau,
     "SparseMVAU": _mvau,
     "Thresholding": _thresholding,
     "MultiThreshold": _multithreshold,
     "StreamingDataWidthConverter": _first,
     "StreamingFIFO": _first,
+    **SHAPE_KERNELS,
     **IMAGE_KERNELS,
 }

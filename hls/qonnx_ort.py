@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy.typing as npt
@@ -11,18 +12,21 @@ from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
 Array = npt.NDArray[Any]
+Inputs = list[Any]
+"""Arrays in the places of ``node.input``; None where an optional input is left out."""
+Kernel = Callable[[ModelWrapper, NodeProto, Inputs], Array]
 
 
-def run_onnxruntime(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -> Array:
+def run_onnxruntime(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Array:
     """The first output of ``node`` for its inputs, in the opset of ``model``."""
     import onnxruntime as ort
 
-    names = [n for n in node.input if n]
+    given = {n: v for n, v in zip(node.input, inputs, strict=True) if n}
     infos = [
         onnx.helper.make_tensor_value_info(
             n, onnx.helper.np_dtype_to_tensor_dtype(v.dtype), [None] * v.ndim
         )
-        for n, v in zip(names, inputs, strict=True)
+        for n, v in given.items()
     ]
     out = onnx.ValueInfoProto(name=node.output[0])
     graph = onnx.helper.make_graph([node], "one", infos, [out])
@@ -31,5 +35,5 @@ def run_onnxruntime(model: ModelWrapper, node: NodeProto, inputs: list[Array]) -
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(single.SerializeToString(), options)
-    result: Array = session.run([node.output[0]], dict(zip(names, inputs, strict=True)))[0]
+    result: Array = session.run([node.output[0]], given)[0]
     return result

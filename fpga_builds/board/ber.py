@@ -22,7 +22,8 @@ from fpga_builds.config import BuildConfig
 from fpga_builds.csi import Score
 from fpga_builds.stimulus import Chunk, input_codes
 from hls.board.package import BoardPackage
-from hls.compiler import decide_outputs
+from hls.borders import decide_outputs
+from hls.float32_frames import Verdict
 from hls.ir import Accelerator, IntArray
 from models.errors import ConfigError
 
@@ -40,11 +41,14 @@ class Reference:
         accelerator: its borders say what codes mean.
         qonnx: host values [n, ...] float32, as the network takes them, to model outputs.
         files: gives samples, codewords and the other half of a CSI build, by their names.
+        judge: what frames are in which board and QONNX differ, see
+            `hls.float32_frames.FloatReference.judge`. None: mismatches.
     """
 
     accelerator: Accelerator
     qonnx: Callable[[Any], Any]
     files: sources.Files = no_files
+    judge: Callable[[Any, IntArray, IntArray, Any], Verdict] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class BoardBer:
     snr_db: float | None
     frames: int
     mismatches: int
+    float32_frames: int
     first_mismatch: int | None
     cycles: int
     point: dict[str, Any] | None
@@ -118,16 +123,21 @@ def _count(
 ) -> BoardBer:
     border, output = reference.accelerator.input, reference.accelerator.output
     (truth, x), score = measured
-    result = run(input_codes(border, x).reshape(len(x), -1))
+    codes = input_codes(border, x)
+    result = run(codes.reshape(len(x), -1))
     expected = decide_outputs(reference.qonnx(x), config.compile.output, output)
     if expected.shape != result.outputs.shape:
         raise ConfigError(
             f"{config.name}: the board gives {result.outputs.shape} values, QONNX {expected.shape}"
         )
     wrong = np.flatnonzero((expected != result.outputs).any(axis=1))
+    rounded = 0
+    if len(wrong) and reference.judge is not None:
+        verdict = reference.judge(x, codes, result.outputs, wrong)
+        wrong, rounded = verdict.mismatches, len(verdict.rounded)
     point = score(chunk, truth, result.outputs)
     first = chunk.index * config.simulate.chunk_frames + int(wrong[0]) if len(wrong) else None
-    return BoardBer(chunk.snr_db, chunk.frames, len(wrong), first, result.cycles, point)
+    return BoardBer(chunk.snr_db, chunk.frames, len(wrong), rounded, first, result.cycles, point)
 
 
 def _sum(parts: list[BoardBer]) -> BoardBer:
@@ -136,6 +146,7 @@ def _sum(parts: list[BoardBer]) -> BoardBer:
         parts[0].snr_db,
         sum(part.frames for part in parts),
         sum(part.mismatches for part in parts),
+        sum(part.float32_frames for part in parts),
         first,
         sum(part.cycles for part in parts),
         sources.summed([part.point for part in parts if part.point is not None]),

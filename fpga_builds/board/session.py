@@ -147,6 +147,7 @@ def ber(job: Job, line: Line, packages: list[BoardPackage]) -> dict[str, Any]:
             "frames": sum(row.frames for row in rows),
             "stimulus": kind_of(job.config).value,
             "mismatches": sum(row.mismatches for row in rows),
+            "float32_frames": sum(row.float32_frames for row in rows),
             "rows": [asdict(row) for row in rows],
             "points": [] if nmse else points,
             **nmse,
@@ -156,6 +157,7 @@ def ber(job: Job, line: Line, packages: list[BoardPackage]) -> dict[str, Any]:
 
 
 def _reference(job: Job) -> Reference:
+    from hls.float32_frames import FloatReference
     from hls.qonnx_exec import load_model, run_qonnx
 
     state, _left_out = job.flow.present()
@@ -168,7 +170,9 @@ def _reference(job: Job) -> Reference:
     require_frames(job.config, state)
     model = load_model(state.file("model"))
     accelerator = Accelerator.load(state.file("accelerator"))
-    return Reference(accelerator, lambda x: run_qonnx(model, x), state.file)
+    kind = job.config.compile.output
+    judge = FloatReference.open(state.file("accelerator"), state.file("model"), kind).judge
+    return Reference(accelerator, lambda x: run_qonnx(model, x), state.file, judge)
 
 
 def _speed(status: Status) -> dict[str, Any]:

@@ -113,17 +113,16 @@ def _package(context: StepContext, accelerator: Accelerator, board: Board) -> Bo
             f"{'':<10} {chunk.frames} golden frames: there are no more {source.kind.value} "
             f"(bitstream.golden_frames = {settings.golden_frames})"
         )
-    _truth, codes, expected = stimulus.vectors(
-        context.config, accelerator, context.input("model"), source.of, [chunk]
-    )
+    files = (context.input("accelerator"), context.input("model"))
+    vectors = stimulus.vectors(context.config, *files, source.of, [chunk])
     folder = context.folder / PACKAGE_FOLDER
     clock_mhz = settings.clock_mhz or context.config.compile.clock_mhz
     write_board(
         accelerator,
         load_rtl(context.input("rtl_index")),
         board,
-        codes.reshape(len(codes), -1),
-        expected.reshape(len(expected), -1),
+        vectors.codes.reshape(len(vectors.codes), -1),
+        vectors.expected,
         clock_mhz,
         folder,
         baud=settings.baud,

@@ -11,6 +11,7 @@ from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
 from fpga_builds.storage import write_json
 from fpga_builds.versions import package_version
+from hls.float32_limits import FloatLimits
 from hls.ir import Accelerator
 from models.files import storage_guard
 
@@ -27,6 +28,7 @@ def run(context: StepContext) -> StepOutput:
         accelerator, sizing = _size_fifos(context, accelerator)
     with storage_guard(context.folder):
         accelerator.save(context.folder / ACCELERATOR_FOLDER)
+        FloatLimits.load(context.input("compiled")).save(context.folder / ACCELERATOR_FOLDER)
         package = write_rtl(accelerator, context.folder / RTL_FOLDER)
     _write_index(context.folder, package)
     bits = sum(stream.fifo_depth * stream.payload_bits for stream in accelerator.streams)

@@ -25,6 +25,7 @@ from fpga_builds.storage import write_json
 from fpga_builds.versions import package_version
 from hls.cycles import accelerator_cycles
 from hls.devices import Device
+from hls.float32_frames import listed
 from hls.ir import Accelerator, IntArray
 from models.errors import CheckError, MismatchError
 
@@ -80,9 +81,9 @@ def run(context: StepContext, part: Device, frames: int, engine: str) -> StepOut
     binary = _binary(context, accelerator, part, engine)
     source = sources.open_frames(config, context.input, accelerator.input)
     chunks = source.first(config, frames)
-    truth, codes, expected = stimulus.vectors(
-        config, accelerator, context.input("model"), source.of, chunks
-    )
+    built = (context.input("accelerator"), context.input("model"))
+    vectors = stimulus.vectors(config, *built, source.of, chunks)
+    truth, codes, expected = vectors.truth, vectors.codes, vectors.expected
     total = len(codes)
     if total < frames:
         context.reporter.line(
@@ -97,6 +98,8 @@ def run(context: StepContext, part: Device, frames: int, engine: str) -> StepOut
         "frames": total,
         "stimulus": source.kind.value,
         "mismatches": 0,
+        "float32_frames": len(vectors.verdict.rounded),
+        "float32": listed(vectors.verdict.rounded),
         "ii_cycles": result.ii_cycles,
         "latency_cycles": result.latency_cycles,
         "sim_cycles_per_s": result.sim_cycles_per_s,

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames counted on the RTL, chunk by chunk, bit for bit against QONNX.
 
+A frame in which the two differ is judged (`hls.float32_frames`): exact integer arithmetic says who
+is right. What float32 rounding of QONNX explains is counted and listed, all else is a mismatch.
+
 Every chunk is counted once and kept in the cache, keyed by all that it follows from: a killed
 simulation goes on, and more frames are added to those counted. The result does not depend on the
 number of processes. What is counted (bit errors, reconstruction errors) the caller says.
@@ -14,7 +17,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +33,7 @@ from fpga_builds.stimulus import Chunk
 from fpga_builds.storage import hash_json, hash_path
 from fpga_builds.versions import package_version
 from hls.borders import decide_outputs
+from hls.float32_frames import LISTED, FloatReference, Verdict, listed
 from hls.ir import Accelerator, IntArray
 from models.errors import CheckError, MismatchError, PhyfoldError
 from models.files import write_atomic
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SOURCE = "50-simulate/simulation.json"
+Judge = Callable[[Any, IntArray, IntArray, Any], Verdict]
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Bench:
             as plain data; None if there is nothing to count.
         keyed: what the counts follow from beside RTL, model and the settings of the simulation.
         keep_outputs: outputs are kept too, see `outputs_of`.
+        judge: (host values, codes, outputs of the RTL, frames that differ) to what these frames
+            are, see `hls.float32_frames.FloatReference.judge`. None: mismatches.
     """
 
     accelerator: Accelerator
@@ -67,6 +74,7 @@ class Bench:
     score: Callable[[Chunk, Any, IntArray], dict[str, Any] | None]
     keyed: tuple[Any, ...] = ()
     keep_outputs: bool = False
+    judge: Judge | None = None
 
 
 @contextmanager
@@ -99,6 +107,7 @@ def rtl_bench(
             score=score,
             keyed=keyed,
             keep_outputs=keep_outputs,
+            judge=_judge(context),
         )
 
 
@@ -110,6 +119,17 @@ def disturbance_of(config: BuildConfig) -> Disturbance | None:
     if not sim.gap_probability and not sim.stall_probability:
         return None
     return Disturbance(sim.disturb_seed, sim.gap_probability, sim.stall_probability)
+
+
+def _judge(context: StepContext) -> Judge:
+    """Opened for the first frame that differs: mostly there is none."""
+
+    @cache
+    def reference() -> FloatReference:
+        kind = context.config.compile.output
+        return FloatReference.open(context.input("accelerator"), context.input("model"), kind)
+
+    return lambda x, codes, rtl, frames: reference().judge(x, codes, rtl, frames)
 
 
 def qonnx_runner(model: Path) -> Callable[[Any], Any]:
@@ -134,7 +154,10 @@ def _explainer(
         except PhyfoldError as error:
             return f"the layer could not be located: {error}"
         if found is None:
-            return "every layer agrees with the integer reference, so QONNX and the compiler differ"
+            return (
+                "every layer agrees with the integer reference, and float32 rounding does not "
+                "explain it: QONNX and the compiler differ"
+            )
         return (
             f"layer {found.layer} (stream {found.stream}) gives {found.got} at element "
             f"{found.element}, expected {found.expected}"
@@ -261,12 +284,19 @@ def count_chunk(
     result = bench.simulate(codes, progress)
     expected = decide_outputs(bench.qonnx(x), config.compile.output, bench.accelerator.output)
     rtl = np.asarray(result.outputs).reshape(len(codes), -1)
+    verdict = _judged(bench, x, codes, rtl, expected)
+    settled = [*verdict.alone.tolist(), *(place.frame for place in verdict.rounded)]
+    expected[settled] = rtl[settled]
     _compare(config, bench, chunk, codes, rtl, expected)
+    first = chunk.index * config.simulate.chunk_frames
     record: dict[str, Any] = {
         "snr_db": chunk.snr_db,
         "index": chunk.index,
         "frames": chunk.frames,
         "mismatches": 0,
+        "rerun_alone": len(verdict.alone),
+        "float32_frames": len(verdict.rounded),
+        "float32": listed(verdict.rounded, first, snr_db=chunk.snr_db),
         "ii_cycles": result.ii_cycles,
         "latency_cycles": result.latency_cycles,
         "cycles": result.cycles,
@@ -274,8 +304,17 @@ def count_chunk(
         "outputs_sha256": _outputs_hash(rtl),
     }
     if (counted := bench.score(chunk, truth, rtl)) is not None:
-        record["rtl"] = record["qonnx"] = counted  # the outputs are equal, and so are their counts
+        # equal, or QONNX was rounded and exact arithmetic gives what the RTL gave
+        record["rtl"] = record["qonnx"] = counted
     return record, rtl
+
+
+def _judged(bench: Bench, x: Any, codes: IntArray, rtl: IntArray, expected: IntArray) -> Verdict:
+    """What the frames are in which RTL and QONNX differ."""
+    if rtl.shape != expected.shape or bench.judge is None:
+        return Verdict()
+    differ = np.flatnonzero((rtl != expected).any(axis=1))
+    return bench.judge(x, codes, rtl, differ) if len(differ) else Verdict()
 
 
 def _compare(  # noqa: PLR0917
@@ -308,7 +347,7 @@ def _compare(  # noqa: PLR0917
 def cycles_summary(
     config: BuildConfig, accelerator: Accelerator, records: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Frames, mismatches and cycles of all chunks, added up."""
+    """Frames, mismatches, frames of float32 rounding and cycles of all chunks, added up."""
     cycles = sum(record["cycles"] for record in records)
     seconds = sum(record["seconds"] for record in records)
     timed = [record for record in records if record["ii_cycles"] is not None]
@@ -320,6 +359,9 @@ def cycles_summary(
         "stimulus": stimulus.kind_of(config).value,
         "seed": config.simulate.seed,
         "mismatches": sum(record["mismatches"] for record in records),
+        "rerun_alone": sum(record.get("rerun_alone", 0) for record in records),
+        "float32_frames": sum(record.get("float32_frames", 0) for record in records),
+        "float32": [f for record in records for f in record.get("float32", [])][:LISTED],
         "ii_cycles": ii,
         "latency_cycles": max(record["latency_cycles"] for record in records),
         "clock_mhz": accelerator.clock_mhz,
@@ -356,6 +398,7 @@ def cycle_metrics(body: Mapping[str, Any]) -> list[Metric]:
     short = "too few frames in a segment to see the steady state"
     rows: list[tuple[str, Any, str, Better, str]] = [
         ("mismatches", body["mismatches"], "frames", "lower", ""),
+        ("float32_frames", body["float32_frames"], "frames", "neither", ""),
         ("frames", body["frames"], "frames", "higher", ""),
         ("ii_cycles", ii, "cycles", "lower", short),
         ("latency_cycles", body["latency_cycles"], "cycles", "lower", ""),

@@ -112,13 +112,21 @@ def _divide(node: NodeProto, exact: MonotoneMap, value: np.ndarray) -> MonotoneM
 
 
 def clip_bounds(model: ModelWrapper, node: NodeProto) -> tuple[float | None, float | None]:
-    """(low, high) of a Clip node, as attributes (opset 6) or inputs (opset 11)."""
+    """(low, high) of a Clip node, as attributes (opset 6) or inputs (opset 11).
+
+    None is no bound: left out, or infinite on its own side.
+    """
     found: list[float | None] = []
-    for position, name in ((1, "min"), (2, "max")):
+    for position, name, free in ((1, "min", -np.inf), (2, "max", np.inf)):
         value = attribute(node, name)
         if len(node.input) > position and node.input[position]:
             value = float(need_constant(model, node, position).reshape(-1)[0])
-        found.append(None if value is None or not np.isfinite(value) else float(value))
+        if value is not None and not np.isfinite(value) and value != free:
+            raise CompileError(
+                f"{label(node)}: {name} = {value} must be a number",
+                hint=f"leave {name} out where there is no limit",
+            )
+        found.append(None if value is None or value == free else float(value))
     return found[0], found[1]
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import gcd
+from math import ceil, gcd
 
 import numpy as np
 from onnx import NodeProto, TensorProto, helper
@@ -29,7 +29,6 @@ from hls.passes.chain import (
     tensor_range,
 )
 from hls.passes.graph import (
-    constant,
     first_node,
     label,
     need_constant,
@@ -41,8 +40,9 @@ from hls.passes.integer_thresholds import drop_dead_nodes, flip_rows, threshold_
 from hls.passes.integer_weights import annotate
 from hls.passes.monotone import MonotoneMap
 from hls.passes.quantizer import Quantizer, smallest_format
+from hls.passes.spans import Spans
 from hls.passes.thresholds import AccRange, smallest_accumulators
-from hls.passes.ties import UNIT, TieReport, powers_of_two, product_error
+from hls.passes.ties import TieReport, float_error
 from models.errors import CompileError
 
 MAX_MERGED_WEIGHT_BITS = 18
@@ -52,11 +52,18 @@ NONNEGATIVE = Quantizer(np.ones(1, np.float32), 0, -1, 1, "ROUND", bipolar=True,
 
 @dataclass(frozen=True)
 class Decided:
-    """The model from input codes to output codes, and what the host makes of these."""
+    """The model from input codes to output codes, and what the host makes of these.
+
+    ``tolerance`` [channels]: by how much integers read from float32 outputs may differ from the
+    exact ones, see `hls.float32_limits.FloatLimits`. ``reused``: where the decision took over
+    thresholds of the quantizer at the output, that MultiThreshold's name and their numbers [bits].
+    """
 
     model: ModelWrapper
     output: Border
     ties: TieReport | None
+    tolerance: np.ndarray
+    reused: tuple[str, np.ndarray] | None = None
 
 
 def decide(model: ModelWrapper, kind: str, stream: str) -> Decided:
@@ -69,20 +76,22 @@ def decide(model: ModelWrapper, kind: str, stream: str) -> Decided:
     """
     model = model.transform(AnnotateIntegers())
     chain = chain_before(model, model.graph.output[0].name)
+    tolerance, reused = np.zeros(1, np.int64), None
     if kind in ("soft", "codes"):
+        tolerance = _tolerance(model, chain)
         border, ties = _integers(model, chain, kind, stream), None
     else:
         _check_vector(model, chain, kind)
-        error = _float_error(model, chain)
+        error = float_error(model, chain)
         if kind == "hard_pairs":
             chain = _merge_pairs(model, chain)
             error = error[0::2] + error[1::2]
         ties = _decision_ties(model, chain, error)
-        bits = _threshold_bits(model, chain)
-        border = Border(stream, (bits,), BIT, (1.0,), (0.0,), "hard_bits")
+        reused = _threshold_bits(model, chain)
+        border = Border(stream, (chain.exact.channels,), BIT, (1.0,), (0.0,), "hard_bits")
     drop_dead_nodes(model)
     _cut_input(model)
-    return Decided(model.transform(AnnotateIntegers()), border, ties)
+    return Decided(model.transform(AnnotateIntegers()), border, ties, tolerance, reused)
 
 
 def _check_vector(model: ModelWrapper, chain: Chain, kind: str) -> None:
@@ -175,11 +184,13 @@ def _check_width(difference: np.ndarray, product: NodeProto) -> None:
         )
 
 
-def _threshold_bits(model: ModelWrapper, chain: Chain) -> int:
-    """Put ``y >= 0`` behind the chain's source; returns the number of bits."""
+def _threshold_bits(model: ModelWrapper, chain: Chain) -> tuple[str, np.ndarray] | None:
+    """Put ``y >= 0`` behind the chain's source; returns what `Decided` calls ``reused``."""
+    reused = None
     flips = [v < 0 for v in chain.exact.a]
     if chain.producer is not None and chain.producer.op_type == "MultiThreshold":
-        source, table = _reuse_thresholds(model, chain, flips)
+        source, table, columns = _reuse_thresholds(model, chain, flips)
+        reused = (chain.producer.name, columns)
     else:
         if any(flips):
             flip_rows(model, chain, flips, model.find_producer(model.graph.output[0].name))
@@ -190,13 +201,13 @@ def _threshold_bits(model: ModelWrapper, chain: Chain) -> int:
     node = threshold_node(model, source, table, target=bits, fmt=BIT, bias=0, name="decision_mt")
     model.graph.node.append(node)
     _set_output(model, bits)
-    return chain.exact.channels
+    return reused
 
 
 def _reuse_thresholds(
     model: ModelWrapper, chain: Chain, flips: list[bool]
-) -> tuple[str, np.ndarray]:
-    """The sign of a quantized output is one column of its thresholds."""
+) -> tuple[str, np.ndarray, np.ndarray]:
+    """The sign of a quantized output is one column of its thresholds: (source, table, columns)."""
     levels = chain.producer
     assert levels is not None
     if any(flips):
@@ -212,29 +223,17 @@ def _reuse_thresholds(
         [np.full((len(table), 1), acc_low), table, np.full((len(table), 1), acc_high + 1)], axis=1
     )
     column = np.clip(needed - low, 0, full.shape[1] - 1)
-    return levels.input[0], np.take_along_axis(full, column[:, None], axis=1)
+    return levels.input[0], np.take_along_axis(full, column[:, None], axis=1), column - 1
 
 
-def _float_error(model: ModelWrapper, chain: Chain) -> np.ndarray:
-    """Bound on the float32 error of each output [channels]; 0 where float32 is exact."""
-    product = product_error(model, chain)
-    rest = chain.nodes[product.first :]
-    scaling = rest[1:] if rest and rest[0].op_type == "Add" else rest
-    if not product.error.any() and all(_only_scales(model, n) for n in scaling):
-        return np.zeros(chain.exact.channels)
-    low, high = tensor_range(model, chain.source)
+def _tolerance(model: ModelWrapper, chain: Chain) -> np.ndarray:
+    """floor(e / |a| + 1/2) for outputs a A + b of float error e: [channels]."""
     a = np.abs([float(v) for v in chain.exact.a])
-    b = np.abs([float(v) for v in chain.exact.b])
-    rounding = 2 * (len(rest) + 1) * UNIT * (a * max(abs(low), abs(high)) + b)
-    bound: np.ndarray = product.error / np.abs(product.scale) * a + rounding
-    return bound
-
-
-def _only_scales(model: ModelWrapper, node: NodeProto) -> bool:
-    """True for a multiplication by powers of two: exact in float32."""
-    if node.op_type not in ("Mul", "Div") or constant(model, node.input[1]) is None:
-        return False
-    return powers_of_two(need_constant(model, node, 1).astype(np.float64))
+    low, high = tensor_range(model, chain.source)
+    reading = max(abs(low), abs(high)) * 2.0**-50  # of the float64 division that gives the integer
+    steps = float_error(model, chain) / np.where(a == 0, 1, a) + reading
+    tolerance: np.ndarray = np.where(a == 0, 0, np.floor(steps + 0.5)).astype(np.int64)
+    return tolerance
 
 
 def _decision_ties(model: ModelWrapper, chain: Chain, error: np.ndarray) -> TieReport:
@@ -244,14 +243,16 @@ def _decision_ties(model: ModelWrapper, chain: Chain, error: np.ndarray) -> TieR
     flips = [v < 0 for v in chain.exact.a]
     upright = chain.exact.flipped(flips)
     table = smallest_accumulators(upright, NONNEGATIVE, acc)[:, 0]
-    fragile = 0
+    found = []
     for c, t in enumerate(table.tolist()):
-        if error[c] == 0 or upright.a[c] == 0:
+        a, b, bound = upright.a[c], upright.b[c], Fraction(float(error[c]))
+        if bound == 0 or a == 0:
             continue
-        above, below = upright.value(c, t), upright.value(c, t - 1)
-        bound = Fraction(float(error[c]))
-        fragile += int((t <= acc.high and above < bound) or (t > acc.low and below >= -bound))
-    return TieReport("decision", len(table), not error.any(), fragile)
+        first, last = max(ceil((-bound - b) / a), acc.low), min(ceil((bound - b) / a) - 1, acc.high)
+        if first <= last:
+            found.append((c, 0, t, first, last))
+    spans = Spans(*np.array(found, np.int64).reshape(-1, 5).T)
+    return TieReport("decision", len(table), not error.any(), len(spans), spans)
 
 
 def _set_output(model: ModelWrapper, name: str) -> None:

@@ -72,7 +72,9 @@ class MonotoneMap:
         )
 
     def clip(self, low: Bound, high: Bound) -> MonotoneMap:
-        """min(max(y, low), high)."""
+        """min(max(y, low), high); with ``low`` above ``high`` that is ``high`` everywhere."""
+        if low is not None and high is not None:
+            low = min(low, high)
 
         def bounded(value: Bound, default: Bound) -> Bound:
             if value is None:

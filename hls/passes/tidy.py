@@ -7,6 +7,7 @@ qonnx' own passes are used where they keep every number. Two do not and are repl
 
 from __future__ import annotations
 
+import json
 from typing import ClassVar
 
 import numpy as np
@@ -39,29 +40,21 @@ from hls.passes.graph import (
     replace_node,
 )
 from hls.passes.rearrange import rearrange_weights, transposed
-from hls.qonnx_exec import run_node
+from hls.passes.ties import NORM, UNIT
+from hls.qonnx_exec import run_constant
 from models.errors import CompileError
 
 
 def tidy(model: ModelWrapper) -> ModelWrapper:
     """All tidying passes; `check_operators` first, so that messages name the original nodes."""
     check_operators(model)
-    for node in model.graph.node:
-        if node.op_type in QUANT_OPS:
-            node.op_type = node.op_type.replace("IntQuant", "Quant")
-            node.domain = QONNX_DOMAIN
-    model = model.transform(RemoveStaticGraphInputs())
-    _name_nodes(model)
-    shape = model.get_tensor_shape(model.graph.input[0].name)
-    if shape is None or not shape or shape[0] != 1:
-        model = model.transform(ChangeBatchSize(1))
+    model = named(model)
     for transformation in (
-        InferShapes(),
         GiveUniqueParameterTensors(),
         FoldTransposeIntoQuantInit(),
         GemmToMatMulExact(),
         FoldConstantBranches(),
-        BatchNormToAffine(),
+        NamedBatchNormToAffine(),
         RemoveNeutralNodes(),
         FlattenInput(),
         ChannelsLast(),
@@ -71,6 +64,23 @@ def tidy(model: ModelWrapper) -> ModelWrapper:
         model = model.transform(transformation)
     _name_nodes(model)
     return model
+
+
+def named(model: ModelWrapper) -> ModelWrapper:
+    """A copy with the same numbers that qonnx can execute: of batch size 1, all shapes written.
+
+    Every node has a name of its own, the one that it keeps in the tidy model.
+    """
+    model = model.transform(RemoveStaticGraphInputs())
+    for node in model.graph.node:
+        if node.op_type in QUANT_OPS:
+            node.op_type = node.op_type.replace("IntQuant", "Quant")
+            node.domain = QONNX_DOMAIN
+    _name_nodes(model)
+    shape = model.get_tensor_shape(model.graph.input[0].name)
+    if shape is None or not shape or shape[0] != 1:
+        model = model.transform(ChangeBatchSize(1))
+    return model.transform(InferShapes())
 
 
 def _name_nodes(model: ModelWrapper) -> None:
@@ -124,6 +134,44 @@ class GemmToMatMulExact(Transformation):
         replace_node(model, node, new)
 
 
+class NamedBatchNormToAffine(BatchNormToAffine):
+    """BatchNormalization -> Mul, Add, with what the tie analysis needs to know of the parameters.
+
+    Before: constant parameters. After: no BatchNormalization is left; the Add has a name that ends
+    in `NORM`, and metadata of this name. A second run changes nothing.
+    """
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """qonnx' pass, then names and metadata."""
+        norms = [n for n in model.graph.node if n.op_type == "BatchNormalization"]
+        names = {n.output[0]: (f"{n.name}{NORM}", self._spread(model, n)) for n in norms}
+        for norm in norms:
+            for user in model.find_consumers(norm.output[0]):
+                if user.op_type == "Squeeze":
+                    names[user.output[0]] = names[norm.output[0]]
+        model, changed = super().apply(model)
+        for node in model.graph.node:
+            if node.op_type == "Add" and node.output[0] in names:
+                node.name, spread = names[node.output[0]]
+                model.set_metadata_prop(node.name, json.dumps(spread))
+        return model, changed
+
+    @staticmethod
+    def _spread(model: ModelWrapper, node: NodeProto) -> list[list[float]]:
+        """How far A (relative) and B (absolute) of qonnx and of onnxruntime may lie apart."""
+        gamma, beta, mean, variance = (
+            need_constant(model, node, i).astype(np.float32).reshape(-1) for i in range(1, 5)
+        )
+        root = np.sqrt(np.float32(attribute(node, "epsilon", 1e-5)) + variance)
+        factors = gamma / root, gamma * (np.float32(1) / root)
+        offsets = [beta - factor * mean for factor in factors]
+        a, product = (np.abs(v.astype(np.float64)) for v in (factors[0], factors[0] * mean))
+        of_a = np.abs(factors[0].astype(np.float64) - factors[1]) / np.where(a == 0, 1, a)
+        of_b = np.abs(offsets[0].astype(np.float64) - offsets[1])
+        # beta - A mean may be one operation with one rounding
+        return [of_a.tolist(), (of_b + (product + np.abs(offsets[0])) * UNIT).tolist()]
+
+
 class FoldConstantBranches(Transformation):
     """Compute every node whose inputs are constants, except the quantizers of weights."""
 
@@ -137,8 +185,8 @@ class FoldConstantBranches(Transformation):
                 u.op_type in ("MatMul", "Conv") and u.input[1] == node.output[0] for u in users
             ):
                 continue
-            inputs = [model.get_initializer(n) for n in node.input if n]
-            model.set_initializer(node.output[0], run_node(model, node, inputs))
+            inputs = [model.get_initializer(n) if n else None for n in node.input]
+            model.set_initializer(node.output[0], run_constant(model, node, inputs))
             model.graph.node.remove(node)
             return model, True
         return model, False

@@ -9,23 +9,36 @@ are powers of two and no partial sum needs more than 24 bits; otherwise its erro
     |fl(sum) - sum| <= (n + 2 + m) u sum |w_i| max|x|,  u = 2^-24, m further factors
 
 (any order of summation), and T and T - 1 have to keep their levels for every value within it.
+
+A BatchNormalization is A x + B; A and B are computed in float32, here once and by an executor in an
+order of its own. `hls.passes.tidy` writes down by how much they differ. Besides, one may round the
+product and the other not (2 u |A x|), and the bound is itself rounded to float32 (1 u |x|).
+
+`Spans` say at which accumulators a threshold that fails may be missed: `hls.float32_frames` asks.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hls.passes.chain import Chain, integer_weights, pool_pixels, tensor_range
 from hls.passes.graph import RESHAPING, constant, dynamic_input, dynamic_inputs, is_join
 from hls.passes.quantizer import Quantizer, quantize_levels
+from hls.passes.spans import IntArray, Spans, widen
 from hls.passes.thresholds import AccRange
 
 UNIT = 2.0**-24
 FLOAT_EXACT = 1 << 24
+NORM = "_norm_add"
+"""Ends the name of the Add of a BatchNormalization. Metadata of that name has how far, by channel,
+A (relative) and B (absolute) of two executors lie apart."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +47,20 @@ class TieReport:
 
     ``exact``: float32 rounds nowhere in the product. ``fragile``: thresholds where float32 rounding
     can move a level; 0 means that equality with QONNX execution is proven for all inputs.
+    ``spans``: where they can be moved to. ``quantizer``: None for a decision.
     """
 
     node: str
     thresholds: int
     exact: bool
     fragile: int
+    spans: Spans = field(default_factory=Spans, repr=False, compare=False)
+    quantizer: Quantizer | None = field(default=None, repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """What the compile report says of it."""
+        names = ("node", "thresholds", "exact", "fragile")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def proven(self) -> bool:
@@ -49,19 +70,32 @@ class TieReport:
 
 @dataclass(frozen=True)
 class ProductError:
-    """The float value of a product is scale * acc + offset +- error, all [channels].
+    """The float value v of a product is scale * acc + offset +- error, all [channels].
 
-    ``first`` nodes of the chain are in it.
+    ``first`` nodes of the chain are in it; normalizations add ``relative`` |v| to the error.
     """
 
     scale: npt.NDArray[np.float64]
     offset: npt.NDArray[np.float64]
     error: npt.NDArray[np.float64]
     first: int
+    relative: npt.NDArray[np.float64]
+
+    @property
+    def exact(self) -> bool:
+        """Float32 rounds nowhere."""
+        return not self.error.any() and not self.relative.any()
+
+    def worst(self, low: int, high: int) -> npt.NDArray[np.float64]:
+        """Largest error for accumulators from low to high [channels]."""
+        top = np.abs(self.scale) * max(abs(low), abs(high)) + np.abs(self.offset)
+        error: npt.NDArray[np.float64] = self.error + self.relative * top
+        return error
 
     def value(self, acc: npt.NDArray[np.int64], side: float) -> npt.NDArray[np.float32]:
         """The float32 value for accumulators [n, channels], the error added on one side."""
-        result = acc * self.scale + self.offset + side * self.error
+        value = acc * self.scale + self.offset
+        result = value + side * (self.error + self.relative * np.abs(value))
         return result.astype(np.float32)
 
 
@@ -82,17 +116,38 @@ def product_error(model: ModelWrapper, chain: Chain) -> ProductError:
         else:
             break
         first += 1
-    clean = ProductError(scale, offset, np.zeros(channels), first)
+    relative, error = _norm_error(model, chain, first)
     terms, reach = _sum_of(model, chain)
-    if terms == 0:
-        return clean
     step = np.abs(scale) * grid
-    bias = _bias(model, chain, first) / step
+    bias = _bias(model, chain, first) / np.where(step == 0, 1, step)
     total = reach / grid + np.abs(bias)
-    if powers_of_two(scale) and np.all(total * _grid_steps(bias) < FLOAT_EXACT):
-        return clean
-    error = (terms + 2 + first) * UNIT * 1.01 * total * step
-    return ProductError(scale, offset, error, first)
+    plain = terms == 0 and (first <= 1 or powers_of_two(scale))
+    if not plain and not (powers_of_two(scale) and np.all(total * _grid_steps(bias) < FLOAT_EXACT)):
+        error = error + (terms + 2 + first) * UNIT * 1.01 * total * step
+    return ProductError(scale, offset, error + relative * np.abs(bias) * step, first, relative)
+
+
+def _norm_error(
+    model: ModelWrapper, chain: Chain, first: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(relative, absolute) error [channels] that the normalizations of a chain stand for.
+
+    Both are of the value behind the first nodes of the chain, not of what is added right there.
+    """
+    relative, absolute = np.zeros(chain.exact.channels), np.zeros(chain.exact.channels)
+    pool = chain.producer is not None and chain.producer.op_type == "ReduceSum"
+    pixels = pool_pixels(model, chain.producer) if pool else 1
+    factor = np.ones(chain.exact.channels)
+    for index, node in enumerate(chain.nodes):
+        value = constant(model, node.input[1]) if len(node.input) > 1 and node.input[1] else None
+        if index >= first and value is not None and node.op_type in ("Mul", "Div"):
+            flat = np.abs(value.reshape(-1).astype(np.float64))
+            factor = factor * flat if node.op_type == "Mul" else factor / flat
+        if node.op_type == "Add" and node.name.endswith(NORM):
+            of_a, of_b = np.array(json.loads(model.get_metadata_prop(node.name)), np.float64)
+            relative = relative + of_a + 3 * UNIT
+            absolute = absolute + of_b * pixels / np.where(factor == 0, 1, factor)
+    return relative, absolute
 
 
 def _sum_of(model: ModelWrapper, chain: Chain) -> tuple[int, npt.NDArray[np.float64]]:
@@ -155,6 +210,30 @@ def powers_of_two(values: npt.NDArray[np.float64]) -> bool:
     return bool(np.all(mantissa == 0.5))
 
 
+def float_error(model: ModelWrapper, chain: Chain) -> npt.NDArray[np.float64]:
+    """Bound on the float32 error of what a chain gives [channels]; 0 where float32 is exact."""
+    product = product_error(model, chain)
+    rest = chain.nodes[product.first :]
+    scaling = rest[1:] if rest and rest[0].op_type == "Add" else rest
+    if product.exact and all(_only_scales(model, n) for n in scaling):
+        return np.zeros(chain.exact.channels)
+    low, high = tensor_range(model, chain.source)
+    a = np.abs([float(v) for v in chain.exact.a])
+    b = np.abs([float(v) for v in chain.exact.b])
+    rounding = 2 * (len(rest) + 1) * UNIT * (a * max(abs(low), abs(high)) + b)
+    scale = np.where(product.scale == 0, 1, np.abs(product.scale))
+    bound: npt.NDArray[np.float64] = product.worst(low, high) / scale * a + rounding
+    return bound
+
+
+def _only_scales(model: ModelWrapper, node: NodeProto) -> bool:
+    """True for a multiplication by powers of two: exact in float32."""
+    value = constant(model, node.input[1]) if len(node.input) > 1 else None
+    if node.op_type not in ("Mul", "Div") or value is None:
+        return False
+    return powers_of_two(value.astype(np.float64))
+
+
 def tie_report(
     model: ModelWrapper,
     chain: Chain,
@@ -170,18 +249,51 @@ def tie_report(
     if quantizer.bipolar:
         levels = np.array([1])
     sign = np.where(flips, -1, 1)
-    worst = np.zeros(thresholds.shape, dtype=bool)
-    for shift, upper in ((0, False), (-1, True)):
-        at = thresholds + shift
-        valid = (at >= acc.low) & (at <= acc.high)
-        reached = [
-            _levels(model, chain, quantizer, product, acc=(at * sign[:, None]).T, side=side).T
-            for side in (-1.0, 1.0)
-        ]
-        wrong = np.maximum(*reached) >= levels if upper else np.minimum(*reached) < levels
-        worst |= wrong & valid
-    exact = bool(np.all(product.error == 0))
-    return TieReport(quantizer.node, thresholds.size, exact, int(worst.sum()))
+
+    def both(at: IntArray) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        sums = (at * sign[:, None]).T
+        first, second = (
+            _levels(model, chain, quantizer, product, acc=sums, side=side).T for side in (-1.0, 1.0)
+        )
+        return np.minimum(first, second), np.maximum(first, second)
+
+    spans = widen(
+        thresholds,
+        lambda at: both(at)[1] >= levels,
+        lambda at: both(at)[0] < levels,
+        (acc.low, acc.high),
+    )
+    fragile, near = len(spans), _near(model, chain, quantizer, flips=flips, spans=spans)
+    spans = spans.only(near)
+    return TieReport(quantizer.node, thresholds.size, product.exact, fragile, spans, quantizer)
+
+
+def _near(
+    model: ModelWrapper, chain: Chain, quantizer: Quantizer, *, flips: list[bool], spans: Spans
+) -> npt.NDArray[np.bool_]:
+    """Which spans [entries] lie so near to the quantizer's tie that rounding explains them.
+
+    All do if the thresholds are right: a wrong one must not pass for float32 rounding.
+    """
+    upright = chain.exact.flipped(flips)
+    low, high = tensor_range(model, chain.source)
+    a, b = (np.array([float(v) for v in values]) for values in (upright.a, upright.b))
+    floor, roof = (
+        np.array([side if v is None else float(v) for v in values])
+        for values, side in ((upright.lo, -np.inf), (upright.hi, np.inf))
+    )
+    scale = float(quantizer.scale.reshape(-1)[0])
+    size = np.abs(a) * max(abs(low), abs(high)) + np.abs(b) + abs(quantizer.zero_point) * scale
+    error = float_error(model, chain) + 4 * UNIT * size
+    first = 1 if quantizer.bipolar else quantizer.low + 1
+    used, index = np.unique(spans.step, return_inverse=True)
+    ties = np.array([float(quantizer.bound(first + int(k))[0]) * scale for k in used])
+    near = np.ones(len(spans), dtype=bool)
+    for at in (spans.low, spans.high):
+        c = spans.channel
+        value = np.clip(a[c] * at + b[c], floor[c], roof[c])
+        near &= np.abs(value - ties[index]) <= error[c]
+    return near
 
 
 def _levels(
@@ -200,9 +312,8 @@ def _levels(
     for node in chain.nodes[product.first :]:
         index = dynamic_input(model, node)[0]
         inputs = [
-            value if i == index else _constant(model, name)
+            value if i == index else (_constant(model, name) if name else None)
             for i, name in enumerate(node.input)
-            if name
         ]
         value = run_node(model, node, inputs).reshape(acc.shape)
     return quantize_levels(quantizer, value)

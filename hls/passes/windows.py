@@ -118,10 +118,10 @@ def _repeats(model: ModelWrapper, node: NodeProto, size: Size, scale: Size) -> b
     channels = int(model.get_tensor_shape(node.input[0])[1])
     pixels = np.arange(size[0] * size[1], dtype=np.float32).reshape(1, 1, *size)
     pixels = np.broadcast_to(pixels, (1, channels, *size)).copy()
-    rest = [constant(model, name) for name in node.input[1:] if name]
-    if any(value is None for value in rest):
+    rest = [constant(model, name) if name else None for name in node.input[1:]]
+    if any(name and value is None for name, value in zip(node.input[1:], rest, strict=True)):
         return False
-    result = run_node(model, node, [pixels, *[v for v in rest if v is not None]])
+    result = run_node(model, node, [pixels, *rest])
     expected = pixels.repeat(scale[0], axis=2).repeat(scale[1], axis=3)
     return np.array_equal(result, expected)
 

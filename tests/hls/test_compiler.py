@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hls import reference
+from hls.borders import decide_outputs
 from hls.compiler import STEPS, CompileOptions, FoldingTarget, compile_model, to_codes
 from hls.ir import Accelerator
 from hls.qonnx_exec import run_qonnx
@@ -87,4 +88,41 @@ def test_a_wrong_pass_is_found(
     monkeypatch.setattr(integer_thresholds, "smallest_accumulators", lambda *args: exact(*args) + 1)
     path = mlp.power_of_two_mlp(tmp_path / "net.onnx")
     with pytest.raises(MismatchError, match=r"step integer_activations: .* frame "):
+        compile_model(path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "limits", [(None, 0.5), (-0.5, None), (-0.5, 0.75), (2.0, 0.5), (-np.inf, 0.5), (-0.5, np.inf)]
+)
+def test_clips_with_one_limit_and_with_crossed_ones(
+    mlp: ModuleType, tmp_path: Path, limits: tuple[float | None, float | None]
+) -> None:
+    """min above max gives max everywhere, in the file, in the thresholds and in hardware."""
+    b, rng = mlp.GraphBuilder(), np.random.default_rng(0)
+    x = b.quant("x", 0.25, 4, signed=True)
+    w = b.quant(b.const(rng.integers(-3, 4, (5, 6)) * 0.25), 0.25, 3, signed=True)
+    names = ["" if v is None else b.const(v) for v in limits]
+    x = b.op("Clip", [b.op("MatMul", [x, w]), *names])
+    x = b.quant(x, 0.125, 5, signed=True)
+    w = b.quant(b.const(rng.integers(-3, 4, (6, 3)) * 0.25), 0.25, 3, signed=True)
+    path = tmp_path / "net.onnx"
+    b.model(5, 3, b.op("MatMul", [x, w]), path)
+    acc = compile_model(path, tmp_path / "out")
+    x = np.random.default_rng(1).normal(0, 1, (500, 5)).astype(np.float32)
+    expected = decide_outputs(run_qonnx(path, x), "soft", acc.output)
+    np.testing.assert_array_equal(reference.run(acc, to_codes(acc.input, x)), expected)
+
+
+@pytest.mark.parametrize("limits", [(np.nan, 1.0), (np.inf, 1.0), (0.0, -np.inf)])
+def test_a_clip_without_numbers_is_named(
+    mlp: ModuleType, tmp_path: Path, limits: tuple[float, float]
+) -> None:
+    b = mlp.GraphBuilder()
+    w = b.quant(b.const(np.ones((5, 6))), 0.25, 3, signed=True)
+    x = b.op("MatMul", [b.quant("x", 0.25, 4, signed=True), w])
+    x = b.quant(b.op("Clip", [x, *map(b.const, limits)]), 0.125, 5, signed=True)
+    w = b.quant(b.const(np.ones((6, 3))), 0.25, 3, signed=True)
+    path = tmp_path / "net.onnx"
+    b.model(5, 3, b.op("MatMul", [x, w]), path)
+    with pytest.raises(CompileError, match=r"Clip node .*: (min|max) = .* must be a number"):
         compile_model(path, tmp_path / "out")

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import onnx
 import pytest
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
@@ -79,3 +80,39 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(CompileError, match=r"broken\.onnx: not a readable ONNX file"):
         load_model(path)
+
+
+def test_constants_are_no_batch(mlp: ModuleType, tmp_path: Path) -> None:
+    """Weights [6, 4] reshaped and squeezed by the graph, then used on many frames."""
+    b, rng = mlp.GraphBuilder(), np.random.default_rng(0)
+    weights = rng.integers(-3, 4, (1, 24)).astype(np.float32)
+    shape = onnx.numpy_helper.from_array(np.array([6, 4]), "shape")
+    b.constants.append(shape)
+    w = b.op("Reshape", [b.op("Squeeze", [b.const(weights)]), "shape"])
+    path = tmp_path / "net.onnx"
+    b.model(6, 4, b.op("MatMul", ["x", w]), path)
+    x = rng.integers(-3, 4, (9, 6)).astype(np.float32)
+    np.testing.assert_array_equal(run_qonnx(path, x), x @ weights.reshape(6, 4))
+    np.testing.assert_array_equal(run_qonnx(path, x), one_by_one(path, x))
+
+
+@pytest.mark.parametrize(
+    ("op", "values", "facts"),
+    [
+        ("Reshape", [3, 2], {}),
+        ("Squeeze", [0], {}),
+        ("Flatten", None, {"axis": 2}),
+        ("Concat", None, {"axis": 0}),
+    ],
+)
+def test_a_shape_without_the_batch_in_front_is_named(
+    mlp: ModuleType, op: str, values: list[int] | None, facts: dict[str, int]
+) -> None:
+    b = mlp.GraphBuilder()
+    inputs = ["x"]
+    if values is not None:
+        b.constants.append(onnx.numpy_helper.from_array(np.array(values), "values"))
+        inputs.append("values")
+    model = ModelWrapper(b.model((2, 3), (2, 3), b.op(op, inputs, **facts)))
+    with pytest.raises(CompileError, match=rf"{op} node .* batch"):
+        run_qonnx(model, np.zeros((5, 2, 3), np.float32))

@@ -149,3 +149,10 @@ def test_accumulator_range_is_reached(weights: list[list[int]], low: int, high: 
     sums = grid @ w
     found = accumulator_range(w, low, high)
     assert (found.low, found.high) == (sums.min(), sums.max())
+
+
+def test_crossed_limits_are_the_upper_one() -> None:
+    """ONNX: min(max(y, low), high)."""
+    crossed = MonotoneMap.identity(1).clip(Fraction(3), Fraction(1))
+    assert [crossed.value(0, acc) for acc in (-9, 0, 2, 9)] == [1, 1, 1, 1]
+    assert (crossed.lo, crossed.hi) == ((1,), (1,))
