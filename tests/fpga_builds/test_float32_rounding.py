@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fpga_builds import stimulus
 from fpga_builds.config import parse_build
+from fpga_builds.sources import open_frames
 from fpga_builds.steps.export import require_equal_to_brevitas
 from fpga_builds.steps.rtl_count import count_chunks
 from fpga_builds.steps.simulate import _metrics, summary
@@ -133,13 +134,14 @@ def test_vectors_expect_exact_integers(tmp_path: Path) -> None:
     body = {"name": "demo", "network": {"model": str(path)}}
     config = parse_build({**body, "compile": {"output": "soft"}}, "test")
     chunks = [stimulus.Chunk(None, 0, 500)]
-    found = stimulus.vectors(config, tmp_path / "out", path, chunks)
+    source = open_frames(config, Path, acc.input)
+    found = stimulus.vectors(config, tmp_path / "out", path, source.of, chunks)
     np.testing.assert_array_equal(found.expected, reference.run(acc, found.codes))
     assert len(found.verdict.rounded) > 5
-    assert found.sent is None
+    assert found.truth is None
     (tmp_path / "out" / FILE).unlink()
     with pytest.raises(MismatchError, match=r"compiled integers and QONNX differ in \d+ of 500"):
-        stimulus.vectors(config, tmp_path / "out", path, chunks)
+        stimulus.vectors(config, tmp_path / "out", path, source.of, chunks)
 
 
 def test_export_asks_both_for_a_frame_alone(tmp_path: Path) -> None:
