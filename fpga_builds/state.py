@@ -16,6 +16,7 @@ from typing import Any
 from fpga_builds.metrics import Metric, MetricSet
 from fpga_builds.storage import hash_path, read_json, write_json
 from models.errors import ConfigError
+from models.received import plain
 
 SCHEMA = 1
 STATE_FILE = "state.json"
@@ -94,7 +95,9 @@ def load_record(folder: Path) -> StepRecord | None:
         )
     except (KeyError, TypeError, AttributeError, ConfigError):
         return None
-    whole = all(hash_path(folder / path) == digest for path, digest in hashes.items())
+    whole = plain(folder, hashes) and all(
+        hash_path(folder / path) == digest for path, digest in hashes.items()
+    )
     return record if whole else None
 
 

@@ -15,6 +15,7 @@ from fpga_builds.versions import package_version
 from hls.ir import Accelerator
 from models.errors import CheckError
 from models.files import storage_guard
+from models.received import identifier, inside
 
 RTL_FOLDER, ACCELERATOR_FOLDER, INDEX = "rtl", "accelerator", "rtl.json"
 
@@ -90,15 +91,20 @@ def _write_index(folder: Path, package: Any) -> None:
 
 
 def load_rtl(index: Path) -> RtlFiles:
-    """The RTL that ``rtl.json`` lists."""
+    """The RTL that ``rtl.json`` lists.
+
+    Raises:
+        CheckError: it is damaged, or its top is no name.
+        ConfigError: a file lies outside its folder, or is a link.
+    """
     body = read_json(index)
-    if not isinstance(body, dict):
+    if not isinstance(body, dict) or set(body) != {"top_name", "sources", "data_files"}:
         raise CheckError(f"{index}: not readable", hint="run `phyfold run` again")
     root = index.parent
     return RtlFiles(
-        body["top_name"],
-        tuple(root / path for path in body["sources"]),
-        tuple(root / path for path in body["data_files"]),
+        identifier(body["top_name"], str(index)),
+        tuple(inside(root, path) for path in body["sources"]),
+        tuple(inside(root, path) for path in body["data_files"]),
     )
 
 

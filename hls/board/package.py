@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 from hls.board.boards import Board, board
 from hls.ir import IntFormat
 from models.errors import ConfigError
+from models.limits import parse_json, read_text
+from models.received import identifier, inside
 
 INFO_NAME = "board.json"
 SCHEMA_VERSION = 1
@@ -87,7 +88,7 @@ def load_board(folder: Path) -> BoardPackage:
     """
     info = folder / INFO_NAME
     try:
-        body = json.loads(info.read_text())
+        body = parse_json(read_text(info))
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{info}: no readable board package ({error})",
@@ -97,7 +98,16 @@ def load_board(folder: Path) -> BoardPackage:
         raise ConfigError(
             f"{info}: written by another version", hint="run `phyfold bitstream` again"
         )
-    package = package_of(info, body)
+    try:
+        for name in (*body["sources"], *body["data_files"], body["lpf"]):
+            inside(folder, name)
+        identifier(body["top_name"], str(info))
+        package = package_of(info, body)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{info}: not as a board package is ({type(error).__name__}: {error})",
+            hint="run `phyfold bitstream` again",
+        ) from error
     for path in (*package.sources, *package.data_files, package.lpf):
         if not path.is_file():
             raise ConfigError(f"{path}: missing", hint="run `phyfold bitstream` again")
