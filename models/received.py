@@ -18,6 +18,8 @@ from models.errors import ConfigError
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PART = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
 """A part of a path: nothing that a script of a tool would read as anything but a name."""
+IN_SCRIPTS = re.compile(r"[\s\x00-\x1f\x7f;$`&|<>(){}*?#!'\"\\\[\]]")
+"""What scripts of tools (Tcl, shell, Yosys) read as more than a part of a name."""
 LINK_HINT = "put the file itself there; ask whoever sent the folder what the link is for"
 
 
@@ -54,6 +56,26 @@ def identifier(name: object, source: str) -> str:
         f"{source}: {name!r} is no name: letters, digits and _, no digit in front",
         hint="make the folder again",
     )
+
+
+def file_name(name: str, source: str) -> str:
+    """The name of a file, without folders, that goes into scripts of tools.
+
+    Raises:
+        ConfigError: ``source`` has one that is not of letters, digits and _.+-.
+    """
+    if PART.fullmatch(name):
+        return name
+    raise ConfigError(
+        f"{source}: a file {name!r}: scripts of tools take letters, digits and _.+- in names",
+        hint="rename the file",
+    )
+
+
+def odd_character(path: object) -> str | None:
+    """The first character of a path that no script of a tool may meet, or None."""
+    found = IN_SCRIPTS.search(str(path))
+    return found[0] if found is not None else None
 
 
 def refuse_links(folder: Path, names: Iterable[str]) -> None:

@@ -133,3 +133,12 @@ def test_a_qonnx_file_is_a_build_of_its_own(tmp_path: Path) -> None:
     assert config.name == "m_3_my_net"
     assert config.channel is None
     assert config.compile.output == "soft"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["demo\n", "demo;touch", "demo top", "$(x)", "demo\0", "1demo", "", "d" * 65, "d\u00e9mo"],
+)
+def test_a_name_goes_into_scripts_and_is_matched_whole(name: str) -> None:
+    with pytest.raises(ConfigError, match="name"):
+        parse_build({"name": name, "network": {"checkpoint": "x"}}, "test")

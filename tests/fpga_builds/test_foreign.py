@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints, build folders and board packages of others: no link followed, nothing extra taken."""
+"""Checkpoints, build folders, board packages of others: no link followed, nothing extra taken."""
 
 from __future__ import annotations
 

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from models.errors import ConfigError
-from models.received import identifier, inside, plain, refuse_links
+from models.received import (
+    file_name,
+    identifier,
+    inside,
+    odd_character,
+    plain,
+    refuse_links,
+)
 
 
 @pytest.fixture
@@ -68,3 +75,18 @@ def test_identifiers_are_matched_whole() -> None:
     for name in ("net top", "net;", "net\n", "1net", "", "-net", "é", 3, None, "n" * 201):
         with pytest.raises(ConfigError, match=r"x: .* is no name"):
             identifier(name, "x")
+
+
+@pytest.mark.parametrize("name", ["top.sv", "phy_pkg.sv", "a-b+c.dat"])
+def test_file_names_are_taken(name: str) -> None:
+    assert file_name(name, "x") == name
+    assert odd_character(f"/tmp/{name}") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.sv", "a;b.sv", "a\n.sv", "[exec x].sv", "$x.sv", "`x`", "a\0"]
+)
+def test_file_names_that_scripts_would_read_are_not(name: str) -> None:
+    with pytest.raises(ConfigError, match="scripts of tools take"):
+        file_name(name, "x")
+    assert odd_character(f"/tmp/{name}") is not None
