@@ -13,6 +13,7 @@ import json
 import math
 import os
 import stat
+import tomllib
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -60,6 +61,14 @@ def parse_json(text: str) -> Any:
     """`json.loads`, with ValueError for brackets nested deeper than Python can follow."""
     try:
         return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """`tomllib.loads`, with ValueError for brackets nested deeper than Python can follow."""
+    try:
+        return tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fpga_builds.config import BuildConfig, FoldingConfig
+from fpga_builds.csi import load_array
 from fpga_builds.estimates import layer_facts
 from fpga_builds.flow import Step, StepContext, StepOutput
 from hls.devices import device
@@ -26,7 +25,7 @@ def run(context: StepContext) -> StepOutput:
     from hls.compiler import compile_model
 
     config = context.config
-    golden = np.load(context.input("golden"))["y"] if context.state.has("golden") else None
+    golden = load_array(context.input("golden"), "y") if context.state.has("golden") else None
     out = context.folder / FOLDER
     with context.reporter.bar("compile") as advance, storage_guard(out):
         accelerator = compile_model(

@@ -33,6 +33,7 @@ from hls.compiler import decide_outputs
 from hls.ir import Accelerator, IntArray
 from models.errors import MismatchError, PhyfoldError
 from models.files import write_atomic
+from models.limits import load_array
 
 if TYPE_CHECKING:
     from hls.sim.engine import Disturbance, SimResult
@@ -189,7 +190,7 @@ def outputs_of(context: StepContext, bench: Bench) -> IntArray:
     """Outputs [n, out] of all chunks, in order, of a bench that keeps them and has counted."""
     folder = _cache_folder(context, bench)
     chunks = stimulus.chunks_of(context.config)
-    parts = [np.load(folder / f"{c.label}.npy", allow_pickle=False) for c in chunks]
+    parts = [load_array(folder / f"{c.label}.npy") for c in chunks]
     outputs: IntArray = np.concatenate(parts).astype(np.int64)
     return outputs
 
