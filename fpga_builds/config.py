@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fpga_builds.config_rules import problems
 from models.errors import ConfigError
+from models.limits import parse_toml, read_text
 
 BUILDS_FOLDER = Path(__file__).parent
 BUILD_FILE = "build.toml"
@@ -347,8 +347,8 @@ def load_build(build: str) -> BuildConfig:
         body = {"name": name if name[:1].isalpha() else f"m_{name}", "network": network}
         return parse_build({**body, "compile": {"output": "soft"}}, str(path))
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        data = parse_toml(read_text(path))
+    except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error

@@ -10,7 +10,6 @@ Frames of a CSI build are samples of the test split, in order; a chunk is a run 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from fpga_builds.stimulus import Chunk, FloatArray, dequantize
 from hls.ir import Border, IntArray
 from models.csi.data import DAMAGED
 from models.errors import CheckError, ConfigError
+from models.limits import load_arrays
 
 Frames = Callable[[Chunk], tuple[FloatArray, FloatArray]]
 Score = Callable[[Chunk, Any, IntArray], dict[str, Any] | None]
@@ -82,8 +82,7 @@ def load_array(path: Path, name: str) -> npt.NDArray[Any]:
         CheckError: it is not there, or damaged.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            array: npt.NDArray[Any] = file[name]
+        array = load_arrays(path, [name])[name]
     except DAMAGED as error:
         raise CheckError(
             f"{path}: not readable ({error})", hint="run `phyfold run` again"

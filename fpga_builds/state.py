@@ -16,6 +16,7 @@ from typing import Any
 from fpga_builds.metrics import Metric, MetricSet
 from fpga_builds.storage import hash_path, write_json
 from models.errors import ConfigError
+from models.received import plain
 from models.sealed import read_sealed, tell_unusable, write_sealed
 
 SCHEMA = 2
@@ -102,6 +103,9 @@ def load_record(folder: Path) -> StepRecord | None:
         return None
     if not folder.name.endswith(record.step):
         tell_unusable(folder / STATE_FILE)  # the record of another step
+        return None
+    if not plain(folder, hashes):
+        tell_unusable(folder / STATE_FILE)
         return None
     for path, digest in hashes.items():
         if hash_path(folder / path) != digest:

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fpga_builds.ownership import claim
 from models.errors import ConfigError
 from models.files import storage_guard, write_atomic
+from models.limits import parse_json, read_text
 
 
 def write_json(path: Path, body: Any) -> Path:
@@ -24,7 +26,7 @@ def write_json(path: Path, body: Any) -> Path:
 def read_json(path: Path) -> Any | None:
     """The JSON of a file, or None if it is missing or damaged (as after a power cut)."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_text(path))
     except (OSError, ValueError):
         return None
 
@@ -64,11 +66,11 @@ def exclusive(folder: Path) -> Iterator[None]:
     """Holds a build's folder; a second phyfold in the same one is refused.
 
     Raises:
-        ConfigError: another process works there.
+        ConfigError: another process works there, or it is somebody else's (`claim`).
     """
+    claim(folder)
     with storage_guard(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("w")
+        handle = (folder / ".lock").open("a")
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

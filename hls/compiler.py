@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -89,8 +88,8 @@ def compile_model(
         raise CompileError(f"{model_path}: no such file", hint="run `phyfold export` first")
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        for old in out_dir.glob("[0-9][0-9]_*.onnx"):
-            old.unlink()
+        for number, step in enumerate(STEPS):
+            (out_dir / f"{number:02d}_{step}.onnx").unlink(missing_ok=True)
         setup_finn(out_dir / "finn")
         return _Compilation(model_path, out_dir, options, progress).run()
     except OSError as error:
@@ -150,10 +149,7 @@ class _Compilation:
         """Write the model of a step; executed by `_check_steps`."""
         number = STEPS.index(step)
         path = self.out_dir / f"{number:02d}_{step}.onnx"
-        if step == "qonnx":
-            shutil.copyfile(self.model_path, path)
-        else:
-            model.save(str(path))
+        model.save(str(path))
         self.files.append((step, model))
         if self.progress is not None:
             self.progress(step, number + 1, len(STEPS))

@@ -11,6 +11,7 @@ of which a shell takes a part).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from models.errors import CompileError
@@ -51,14 +52,18 @@ DEFAULT_DEVICE = "LFE5U-85F"
 
 
 def device(name: str) -> Device:
-    """The device whose name ``name`` begins with (a package and speed suffix may follow)."""
+    """The device of a part: its name, which package and speed grade may follow.
+
+    Those are letters and digits behind dashes (LFE5U-85F-6BG381C), or, of AMD's parts, behind the
+    name itself (xc7z020clg400-1). The name goes into scripts of tools, so nothing else is a part.
+
+    Raises:
+        CompileError: no device of this name is known.
+    """
+    plain = name.lower().replace("lfe5um5g", "lfe5u").replace("lfe5um", "lfe5u")
     for key, value in DEVICES.items():
-        if (
-            name.lower()
-            .replace("lfe5um5g", "lfe5u")
-            .replace("lfe5um", "lfe5u")
-            .startswith(key.lower())
-        ):
+        package = "" if value.family == "ecp5" else "[a-z0-9]*"
+        if re.fullmatch(f"{key.lower()}{package}(-[a-z0-9]+){{0,4}}", plain) and name.isascii():
             return value
     raise CompileError(
         f"part {name!r} is unknown; known: {', '.join(DEVICES)}",

@@ -9,12 +9,13 @@ from pathlib import Path
 from hls.folding import Fold, Folding, check_fold
 from hls.ir import Accelerator
 from models.errors import CompileError
+from models.limits import parse_json, read_text
 
 
 def read_folding(path: Path) -> dict[str, Fold]:
     """Read a hand-written folding file; `check_folding` compares it with an accelerator."""
     try:
-        body = json.loads(path.read_text())
+        body = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise CompileError(f"{path}: not a readable folding file ({error})") from error
     if not isinstance(body, dict):

@@ -65,6 +65,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import CompileError
+from models.limits import PARAMETER_BYTES, UNREADABLE, load_arrays, parse_json, read_text
 
 SCHEMA_VERSION = 1
 MATRIX_KINDS = ("mvau", "mvau_sparse")
@@ -224,15 +225,25 @@ class Accelerator:
         """Read what `save` wrote."""
         path = folder / "accelerator.json"
         try:
-            body = json.loads(path.read_text())
-            with np.load(folder / "parameters.npz", allow_pickle=False) as data:
-                arrays = {key: data[key].astype(np.int64) for key in data.files}
-        except (OSError, ValueError) as error:
+            body = parse_json(read_text(path))
+            kept = load_arrays(folder / "parameters.npz", limit=PARAMETER_BYTES)
+            arrays = {key: value.astype(np.int64) for key, value in kept.items()}
+        except UNREADABLE as error:
             raise CompileError(
                 f"{path}: not a readable accelerator ({error})", hint="run `phyfold compile` again"
             ) from error
-        if body.pop("schema", None) != SCHEMA_VERSION:
+        if not isinstance(body, dict) or body.pop("schema", None) != SCHEMA_VERSION:
             raise CompileError(f"{path}: written by another version", hint="run `phyfold compile`")
+        try:
+            return cls._of(body, arrays)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise CompileError(
+                f"{path}: not as an accelerator is ({type(error).__name__}: {error})",
+                hint="run `phyfold compile` again",
+            ) from error
+
+    @classmethod
+    def _of(cls, body: Mapping[str, Any], arrays: Mapping[str, IntArray]) -> Accelerator:
         return cls(
             name=body["name"],
             layers=tuple(_layer(item, arrays) for item in body["layers"]),

@@ -21,11 +21,11 @@ import onnx
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hls.onnx_file import read_model
 from hls.passes.graph import attribute, custom
 from hls.qonnx_images import IMAGE_KERNELS
 from hls.qonnx_ort import Inputs, Kernel, run_onnxruntime
 from hls.qonnx_shapes import SHAPE_KERNELS
-from models.errors import CompileError
 
 log = logging.getLogger(__name__)
 
@@ -38,28 +38,10 @@ MAX_ELEMENTS = 1 << 24
 
 
 def load_model(model: Path | str | ModelWrapper) -> ModelWrapper:
-    """A ModelWrapper from a path, with an error that names the file."""
+    """A ModelWrapper from a path; qonnx sees nothing that `hls.onnx_file` has not checked."""
     if isinstance(model, ModelWrapper):
         return model
-    path = Path(model)
-    try:
-        wrapper = ModelWrapper(str(path))
-    except (OSError, ValueError, onnx.checker.ValidationError, _decode_error()) as error:
-        raise CompileError(
-            f"{path}: not a readable ONNX file ({error})", hint="export the network again"
-        ) from error
-    if not wrapper.graph.node or not wrapper.graph.input:
-        raise CompileError(
-            f"{path}: not a readable ONNX file (no nodes in it)", hint="export the network again"
-        )
-    return wrapper
-
-
-def _decode_error() -> type[Exception]:
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    error: type[Exception] = DecodeError
-    return error
+    return ModelWrapper(read_model(Path(model)))
 
 
 def run_qonnx(
@@ -68,7 +50,7 @@ def run_qonnx(
     """Output of the model for inputs x [n, ...]; returns [n, ...] float32.
 
     Args:
-        model: a QONNX or FINN-ONNX model of batch size 1, or the path of one.
+        model: a QONNX or FINN-ONNX model of batch size 1, or the path of a QONNX file.
         x: inputs, the first axis is the batch.
         batch: frames computed at once; bounds the memory. None: as many as `batch_size` says.
     """

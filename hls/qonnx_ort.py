@@ -11,6 +11,9 @@ import onnx
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hls.passes.graph import label
+from models.errors import CompileError
+
 Array = npt.NDArray[Any]
 Inputs = list[Any]
 """Arrays in the places of ``node.input``; None where an optional input is left out."""
@@ -34,6 +37,12 @@ def run_onnxruntime(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Arr
     single = onnx.helper.make_model(graph, opset_imports=standard, ir_version=8)
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    session = ort.InferenceSession(single.SerializeToString(), options)
-    result: Array = session.run([node.output[0]], given)[0]
+    try:
+        session = ort.InferenceSession(single.SerializeToString(), options)
+        result: Array = session.run([node.output[0]], given)[0]
+    except Exception as error:  # its errors share no base; the node is what is wrong
+        raise CompileError(
+            f"{label(node)}: not as ONNX defines it ({' '.join(str(error).split())})",
+            hint="export the network again",
+        ) from error
     return result

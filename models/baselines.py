@@ -20,6 +20,7 @@ from typing import Any, Self
 from models import detectors
 from models.ber import BerPoint, StopRule, sweep
 from models.errors import ConfigError, PhyfoldError, StorageError
+from models.limits import parse_json, read_text
 from models.mimo import DEFAULT_CHUNK, MimoSystem
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ def save(baselines: Baselines, path: Path) -> None:
 def load(path: Path = BASELINES_PATH) -> Baselines:
     """Read the file."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(read_text(path))
         return Baselines.from_json(record)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(

@@ -11,6 +11,7 @@
       ToolError                  1  an external tool failed (its log is named)
         ToolMissingError         3  an external tool is not installed
       StorageError               1  a file could not be written (disk full, no permission)
+      LimitError                 2  a file is larger than any of its kind, or claims to be
 
 Every message names the thing, the value, the rule and the way out; ``hint`` holds the way out where
 it deserves its own line.
@@ -88,3 +89,10 @@ class StorageError(PhyfoldError):
     """A file could not be written; what was there before is untouched."""
 
     kind = "storage"
+
+
+class LimitError(PhyfoldError):
+    """A file is larger than any of its kind, or its header claims that it is."""
+
+    exit_code = 2
+    kind = "limit"

@@ -29,6 +29,7 @@ from torch import Tensor
 from models.errors import CheckpointError
 from models.files import write_atomic
 from models.fullycon import FullyCon
+from models.limits import TENSOR_BYTES, parse_json, read_bytes, read_text
 from quant.network import QuantFullyCon, scales_of, shape_of
 from quant.recipe import NamedRecipe, R, Recipe
 
@@ -56,11 +57,11 @@ def load_tensors(path: Path, recipe: NamedRecipe | None = None) -> dict[str, Ten
         CheckpointError: missing, truncated, altered, or made by another recipe.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, TENSOR_BYTES)
         tensors: dict[str, Tensor] = load_bytes(data)
         size = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
-        header = json.loads(metadata.get("phyfold", "{}"))
+        metadata = parse_json(data[8 : 8 + size].decode()).get("__metadata__", {})
+        header = parse_json(metadata.get("phyfold", "{}"))
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path}: no such checkpoint", hint="`phyfold train` makes it"
@@ -162,7 +163,7 @@ def saved_recipe(kind: type[R], folder: Path, shipped: Path) -> R:
     """The recipe of a checkpoint; ``shipped`` is the folder whose checkpoints an error names."""
     path = folder / "recipe.json"
     try:
-        return kind.model_validate_json(path.read_text())
+        return kind.model_validate_json(read_text(path))
     except FileNotFoundError as error:
         known = ", ".join(sorted(p.name for p in shipped.glob("*") if p.is_dir()))
         raise CheckpointError(

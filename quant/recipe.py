@@ -8,13 +8,13 @@ reproduces a checkpoint. Unknown keys are refused; `load_recipe` turns every vio
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.errors import ConfigError
+from models.limits import parse_toml, read_text
 
 WeightBits = Literal[1, 2, 3, 4, 5, 6, 7, 8]
 ActBits = Annotated[int, Field(ge=1, le=8)]
@@ -235,9 +235,9 @@ def read_recipe(name_or_path: str | Path, folder: Path, what: str) -> tuple[dict
     if path.suffix != ".toml":
         path = folder / f"{name_or_path}.toml"
     try:
-        return tomllib.loads(path.read_text()), str(path)
+        return parse_toml(read_text(path)), str(path)
     except FileNotFoundError as error:
         known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
         raise ConfigError(f"no {what} {name_or_path!r}; shipped recipes: {known}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error

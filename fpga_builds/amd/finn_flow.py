@@ -44,8 +44,10 @@ def prepare(job: FinnJob) -> ModelWrapper:
     from hls.finn_ops.fifos import insert_fifos
     from hls.finn_ops.hdl import ACCELERATOR
     from hls.ir import Accelerator
+    from hls.onnx_file import read_model
 
-    model = insert_fifos(Wrapper(job.model), Accelerator.load(Path(job.accelerator)))
+    folded = Wrapper(read_model(Path(job.model), finn=True))
+    model = insert_fifos(folded, Accelerator.load(Path(job.accelerator)))
     model.set_metadata_prop(ACCELERATOR, str(Path(job.accelerator).resolve()))
     return model.transform(PrepareIP(job.part, job.clk_ns))
 

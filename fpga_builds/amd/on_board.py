@@ -52,8 +52,8 @@ def open_accelerator(batch: int) -> Any:
 
 def main() -> int:
     """Compare all golden frames; 0 if they agree."""
-    codes = np.load(HERE / "golden" / "input.npy").astype(np.float32)
-    expected = np.load(HERE / "golden" / "expected.npy")
+    codes = np.load(HERE / "golden" / "input.npy", allow_pickle=False).astype(np.float32)
+    expected = np.load(HERE / "golden" / "expected.npy", allow_pickle=False)
     result = np.asarray(open_accelerator(len(codes)).execute(codes)).reshape(expected.shape)
     wrong = np.flatnonzero((np.rint(result) != expected).any(axis=1))
     text = f"{len(expected)} golden frames, {len(wrong)} wrong"

@@ -15,6 +15,7 @@ from pathlib import Path
 from hls.sim.verilate import RtlFiles
 from models.errors import ConfigError
 from models.files import storage_guard, write_atomic
+from models.received import file_name, identifier
 
 SCRIPT, CONSTRAINTS = "vivado_ooc.tcl", "vivado_ooc.xdc"
 PART = re.compile(r"xc[0-9a-z]+-[0-9a-z-]+", re.IGNORECASE)
@@ -35,6 +36,12 @@ def write_ooc(rtl: RtlFiles, part: str, clock_mhz: float, folder: Path) -> Path:
         )
     if not clock_mhz > 0:
         raise ConfigError(f"clock_mhz={clock_mhz:g}: must be above 0")
+    top = identifier(rtl.top_name, "RTL")
+    sources = [file_name(path.name, "RTL") for path in rtl.sources]
+    if (folder / "rtl").exists() and not (folder / SCRIPT).is_file():
+        raise ConfigError(
+            f"{folder}: has a folder 'rtl' that is not of this script", hint="choose another folder"
+        )
     with storage_guard(folder):
         shutil.rmtree(folder / "rtl", ignore_errors=True)
         (folder / "rtl").mkdir(parents=True)
@@ -47,10 +54,10 @@ def write_ooc(rtl: RtlFiles, part: str, clock_mhz: float, folder: Path) -> Path:
         autoescape=False,  # noqa: S701 (Tcl, not HTML)
     )
     text = environment.get_template(f"{SCRIPT}.j2").render(
-        top=rtl.top_name,
+        top=top,
         part=part,
         clock_mhz=f"{clock_mhz:g}",
-        sources=[path.name for path in rtl.sources],
+        sources=sources,
     )
     period_ns = 1e3 / clock_mhz
     clock = f"create_clock -name ap_clk -period {period_ns:.6f} [get_ports ap_clk]\n"

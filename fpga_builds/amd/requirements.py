@@ -9,6 +9,7 @@ from pathlib import Path
 from fpga_builds.amd.boards import AmdBoard
 from fpga_builds.eda.vivado import Xilinx, find_xilinx
 from models.errors import ConfigError, ToolMissingError
+from models.received import odd_character
 
 VITIS_PROGRAMS = ("v++", "kernelinfo")
 VITIS_VARIABLES = {
@@ -38,9 +39,11 @@ def check_requirements(board: AmdBoard, work: Path) -> Xilinx:
                 raise ToolMissingError(text, hint=f"{hint}; see docs/amd.md")
     check_dependencies(board)
     for path in (work.resolve(), Path(__file__).resolve()):
-        if any(c.isspace() for c in str(path)):
+        odd = odd_character(path)
+        if odd is not None:
+            what = "a blank" if odd.isspace() else repr(odd)
             raise ConfigError(
-                f"{path}: FINN's scripts for Vivado take no path with a blank in it",
+                f"{path}: FINN's scripts for Vivado take no path with {what} in it",
                 hint="choose another --out, or move the project",
             )
     return xilinx

@@ -29,6 +29,7 @@ from fpga_builds.stimulus import kind_of
 from hls.board.package import INFO_NAME, BoardPackage, load_board
 from hls.ir import Accelerator
 from models.errors import CheckError, ConfigError
+from models.limits import UNREADABLE, load_array
 
 SIMULATED = "sim:"
 
@@ -203,8 +204,8 @@ def send(
 ) -> dict[str, Any]:
     """Codes of a .npy file through the board into another."""
     try:
-        codes = np.load(source, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        codes = load_array(source)
+    except UNREADABLE as error:
         raise ConfigError(f"{source}: not a readable .npy file ({error})") from error
     if not np.issubdtype(codes.dtype, np.integer) or codes.ndim < 2:
         raise ConfigError(f"{source}: {codes.dtype} {codes.shape}: must be integers [frames, ...]")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fpga_builds.eda.stat import CHAIN_START
 from hls.ir import LAYER_KINDS
+from models.received import file_name, identifier
 
 UNITS = (*(f"phy_{kind}" for kind in LAYER_KINDS), "phy_fifo")
 """Modules whose instances are counted on their own."""
@@ -43,7 +44,13 @@ MARK_CHAINS = (
 
 
 def script(top: str, sources: Sequence[str], family: str, units: Sequence[str]) -> list[str]:
-    """The commands up to mapped cells, hierarchy kept; the files lie in the working folder."""
+    """The commands up to mapped cells, hierarchy kept; the files lie in the working folder.
+
+    Raises:
+        ConfigError: the top or a file has a name that Yosys would read as more than a name.
+    """
+    identifier(top, "RTL")
+    sources = [file_name(name, "RTL") for name in sources]
     lattice = family == "ecp5"
     synth = SYNTH_ECP5 if lattice else SYNTH_AMD.format(family=family)
     stages = (*(STAGES_ECP5 if lattice else STAGES_AMD), "edif")

@@ -6,9 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fpga_builds.config import BuildConfig, FoldingConfig
+from fpga_builds.csi import load_array
 from fpga_builds.estimates import layer_facts
 from fpga_builds.flow import Step, StepContext, StepOutput
 from hls.devices import device
@@ -27,7 +26,7 @@ def run(context: StepContext) -> StepOutput:
 
     config = context.config
     trained = config.network.checkpoint is not None
-    golden = np.load(context.input("golden"))["y"] if trained else None
+    golden = load_array(context.input("golden"), "y") if trained else None
     out = context.folder / FOLDER
     with context.reporter.bar("compile") as advance, storage_guard(out):
         accelerator = compile_model(

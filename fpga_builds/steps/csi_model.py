@@ -15,12 +15,13 @@ from fpga_builds.metrics import Better, Metric
 from fpga_builds.shipped import checkpoint_files
 from fpga_builds.steps.csi_train import csi_checkpoint, train_csi_here
 from fpga_builds.steps.export import require_equal_to_brevitas
-from fpga_builds.steps.train import keep_checkpoint
+from fpga_builds.steps.train import CHECKPOINT_FILES, keep_checkpoint
 from fpga_builds.stimulus import FloatArray
 from fpga_builds.storage import hash_path, write_json
 from fpga_builds.versions import package_version
 from models.errors import ConfigError
 from models.files import storage_guard
+from models.received import refuse_links
 
 if TYPE_CHECKING:
     pass
@@ -38,6 +39,7 @@ def take(context: StepContext) -> StepOutput:
     source = csi_checkpoint(context.config)
     if not (source / "recipe.json").is_file() and "/" not in str(context.config.network.checkpoint):
         source = _train(context, source.name)
+    refuse_links(source, CHECKPOINT_FILES)
     recipe, _network = load_csi_checkpoint(source)
     if recipe.quant is None:
         raise ConfigError(

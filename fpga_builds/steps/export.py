@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,14 +130,23 @@ def _agree_alone(
 
 
 def _take_model(source: Path, target: Path) -> None:
+    """The model as one file, external data in it, and nothing of it that could act."""
+    from hls.onnx_file import read_model, write_model
+
     if not source.is_file():
         raise ConfigError(f"network.model = {str(source)!r}: no such file")
+    model = read_model(source)
     with storage_guard(target):
-        shutil.copyfile(source, target)
+        write_model(model, target)
 
 
 def _external(config: BuildConfig) -> tuple[Path, ...]:
-    return (Path(config.network.model),) if config.network.model else ()
+    from hls.onnx_file import external_files
+
+    if config.network.model is None:
+        return ()
+    path = Path(config.network.model)
+    return (path, *(external_files(path) if path.is_file() else ()))
 
 
 def _settings(config: BuildConfig) -> object:

@@ -22,6 +22,7 @@ from fpga_builds.storage import read_json
 from fpga_builds.versions import package_version
 from models.errors import ConfigError
 from models.files import storage_guard
+from models.received import refuse_links
 from models.sealed import file_hash, read_sealed
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 METRICS_FILE = "10-train/checkpoint/metrics.json"
+CHECKPOINT_FILES = (
+    *("recipe.json", "weights.safetensors", "metrics.json", "log.csv", "learning_curve.png"),
+)
+"""What a build keeps of a checkpoint; whatever else lies beside them is not ours to publish."""
 
 
 def recipe_for(name: str) -> tuple[str, Recipe]:
@@ -130,6 +135,7 @@ def run(context: StepContext) -> StepOutput:
         reporter = context.reporter
         train_here(name, recipe, folder, quick=False, device="auto", seed=None, reporter=reporter)
         source = folder
+    refuse_links(source, CHECKPOINT_FILES)
     recipe, _network = load_checkpoint(source)
     _check_channel(context.config, recipe)
     body = keep_checkpoint(source, context.folder / "checkpoint")
@@ -138,16 +144,20 @@ def run(context: StepContext) -> StepOutput:
 
 
 def keep_checkpoint(source: Path, target: Path) -> dict[str, Any]:
-    """Copy a checkpoint without its training state; returns what its metrics.json holds.
+    """Copy the files that a checkpoint consists of; returns what its metrics.json holds.
 
     Figures that were not counted with these weights are left out; a warning says so.
+
+    Raises:
+        ConfigError: one of them is a link: it would be published with the build.
     """
+    refuse_links(source, CHECKPOINT_FILES)
     with storage_guard(target):
         target.mkdir()
-        for item in sorted(source.iterdir()):
-            if item.is_file() and item.name != "state.safetensors" and item.suffix != ".part":
-                shutil.copyfile(item, target / item.name)
-    return read_sealed(source / "metrics.json", file_hash(source / "weights.safetensors")) or {}
+        for name in CHECKPOINT_FILES:
+            if (source / name).is_file():
+                shutil.copyfile(source / name, target / name, follow_symlinks=False)
+    return read_sealed(target / "metrics.json", file_hash(target / "weights.safetensors")) or {}
 
 
 def _check_channel(config: BuildConfig, recipe: Any) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from hls.board.content import check_content
 from hls.ir import IntFormat
 from models.errors import ConfigError
 from models.folders import IDENTIFIER, member
+from models.limits import parse_json, read_text
 
 INFO_NAME = "board.json"
 SCHEMA_VERSION = 1
@@ -90,7 +90,7 @@ def load_board(folder: Path) -> BoardPackage:
     """
     info = folder / INFO_NAME
     try:
-        body = json.loads(info.read_text())
+        body = parse_json(read_text(info))
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{info}: no readable board package ({error})",

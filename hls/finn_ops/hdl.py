@@ -17,6 +17,7 @@ from typing import Any
 
 from hls.ir import IMAGE_KINDS, Accelerator
 from models.errors import CompileError
+from models.received import odd_character
 
 WRAPPER = "finn_wrapper.v.j2"
 LISTING = "files.json"
@@ -74,10 +75,12 @@ def ipi_commands(op: Any) -> list[str]:
     """
     listing = _listing(op)
     for path in (*listing["sources"], *listing["data"]):
-        if any(c.isspace() for c in path):
+        odd = odd_character(path)
+        if odd is not None:
+            what = "a blank" if odd.isspace() else repr(odd)
             raise CompileError(
-                f"{path}: FINN's scripts for Vivado take no path with a blank in it",
-                hint="install and build in folders without blanks",
+                f"{path}: FINN's scripts for Vivado take no path with {what} in it",
+                hint="install and build in folders of plain names",
             )
         if not Path(path).is_file():
             raise CompileError(f"{path}: missing, though it was generated", hint="start again")

@@ -48,6 +48,7 @@ from models.csi.data import (
 from models.csi.metrics import ANGLES, angular_delay, scale_to_peak, to_real
 from models.errors import ConfigError, PhyfoldError
 from models.files import storage_guard, write_atomic
+from models.limits import load_array
 
 log = logging.getLogger(__name__)
 
@@ -227,7 +228,7 @@ def _part(wanted: ChannelSet, split: str, first: int, path: Path) -> npt.NDArray
     with storage_guard(path):
         if path.exists():
             try:
-                kept: npt.NDArray[np.int16] = np.load(path, allow_pickle=False)
+                kept: npt.NDArray[np.int16] = load_array(path)
             except (ValueError, EOFError):
                 log.warning("%s is damaged: drawn again", path)
             else:

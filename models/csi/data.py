@@ -12,8 +12,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from models.csi.metrics import ANGLES, DELAYS, VALUES, CsiArray, check_csi, scale_to_peak
-from models.errors import ConfigError
+from models.errors import ConfigError, PhyfoldError
 from models.files import write_atomic
+from models.limits import (
+    ARRAY_BYTES,
+    UNREADABLE,
+    check_claim,
+    load_arrays,
+    parse_json,
+    read_bytes,
+)
 
 SPLITS = ("train", "val", "test")
 STEP_LOG2 = -9
@@ -36,11 +42,12 @@ SMALL_SET = Path(__file__).parent.parent / "data" / "csi_inh_small.npz"
 """A few hundred InH channels for tests and demonstrations; `models.csi.channels` makes it."""
 
 FORMAT = "phyfold-csi-2"
-DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+DAMAGED = UNREADABLE
 """What numpy raises for a file that is truncated or of another kind."""
 
 COST2100_KEY = "HT"
 COST2100_OFFSET = 0.5
+MAT_NUMBERS = ("double", "single")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,32 +127,24 @@ def load_data(path: Path) -> CsiData:
         ConfigError: missing, truncated, or no file of this kind.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
-            codes = {split: file[split] for split in SPLITS}
+        arrays = load_arrays(path, ("header", *SPLITS))
+        header = parse_json(str(arrays["header"]))
+        codes = {split: arrays[split] for split in SPLITS}
         step = 2.0 ** int(header["step_log2"])
         name, info, kind = str(header["name"]), header["info"], header.get("format")
     except FileNotFoundError as error:
         raise ConfigError(
             f"{path}: no such set of channels", hint="python -m models.csi.channels makes it"
         ) from error
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except DAMAGED as error:
         raise ConfigError(
             f"{path}: not a readable set of channels ({error})",
             hint="delete it and make it again: python -m models.csi.channels",
         ) from error
     if kind != FORMAT:
         raise ConfigError(f"{path}: format {kind!r}: this version reads {FORMAT!r}")
-    arrays = {split: (codes[split] * np.float32(step)).astype(np.float32) for split in SPLITS}
-    return CsiData(name, arrays["train"], arrays["val"], arrays["test"], info)
+    x = {split: (codes[split] * np.float32(step)).astype(np.float32) for split in SPLITS}
+    return CsiData(name, x["train"], x["val"], x["test"], info)
 
 
 def read_cost2100(folder: Path, place: str = "in") -> CsiData:
@@ -177,13 +176,13 @@ def read_cost2100(folder: Path, place: str = "in") -> CsiData:
 
 def _read_mat(path: Path) -> npt.NDArray[Any]:
     """``HT`` of one file as [n, 2, 32, 32]."""
-    from scipy.io import loadmat
-
     try:
-        content = loadmat(io.BytesIO(path.read_bytes()))
+        content = _mat_arrays(path)
     except FileNotFoundError as error:
         there = ", ".join(sorted(p.name for p in path.parent.glob("*.mat"))) or "no .mat file"
         raise ConfigError(f"{path}: no such file; the folder has {there}") from error
+    except PhyfoldError:
+        raise
     except NotImplementedError as error:
         raise ConfigError(
             f"{path}: a MATLAB 7.3 file; CsiNet's files are of version 5",
@@ -203,3 +202,25 @@ def _read_mat(path: Path) -> npt.NDArray[Any]:
             f"{path}: {COST2100_KEY} of shape {array.shape}: must be [n, {VALUES}], n >= 1"
         )
     return array.reshape(-1, 2, DELAYS, ANGLES)
+
+
+def _mat_arrays(path: Path) -> dict[str, Any]:
+    """The variables of a .mat file: of ``HT`` the array, of others None.
+
+    The shape that the file declares is looked at before it is read.
+    """
+    from scipy.io import loadmat, whosmat
+
+    file = io.BytesIO(read_bytes(path, ARRAY_BYTES))
+    found: dict[str, Any] = {}
+    for name, shape, kind in whosmat(file):
+        found[name] = None
+        if name != COST2100_KEY:
+            continue
+        if kind not in MAT_NUMBERS:
+            raise ConfigError(f"{path}: {name} is of class {kind}: must be an array of numbers")
+        check_claim(f"{path}: {name} of shape {tuple(shape)}", shape, np.dtype(kind).itemsize)
+    if COST2100_KEY in found:
+        file.seek(0)
+        found |= loadmat(file, variable_names=[COST2100_KEY])
+    return found

@@ -201,3 +201,12 @@ def test_what_would_be_ignored_or_never_checked_is_refused(
 def test_no_reference_is_taken_that_is_not_named() -> None:
     for base in (DEAF, {**CSI, "network": {"checkpoint": "c"}}, FOREIGN):
         assert parse_build({"name": "demo", **base}, "b.toml").network.reference is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["demo\n", "demo;touch", "demo top", "$(x)", "demo\0", "1demo", "", "d" * 65, "d\u00e9mo"],
+)
+def test_a_name_goes_into_scripts_and_is_matched_whole(name: str) -> None:
+    with pytest.raises(ConfigError, match="name"):
+        parse_build({"name": name, "network": {"checkpoint": "x"}}, "test")

@@ -103,3 +103,14 @@ def test_parts_are_found_by_their_beginning(name: str, key: str) -> None:
 def test_an_unknown_part_names_the_known_ones() -> None:
     with pytest.raises(CompileError, match="part 'ice40' is unknown; known: LFE5U-25F"):
         device("ice40")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["LFE5U-85F;touch", "LFE5U-85F touch x", "LFE5U-85F\n", "LFE5U-85F-6BG381C\n", "LFE5U-85FX",
+     "LFE5U-85F-", "xc7z020; exec touch x", "xc7z020clg400-1]", "xc7z020$(x)", "xc7z020\u212a",
+     " LFE5U-85F", "", "xcu250" + "-a" * 60, "LFE5U-85F-6BG381C\0"],
+)  # fmt: skip
+def test_a_part_is_a_name_and_nothing_more(name: str) -> None:
+    with pytest.raises(CompileError, match="is unknown; known"):
+        device(name)

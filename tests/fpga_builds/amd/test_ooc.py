@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fpga_builds.amd.ooc import write_ooc
+from fpga_builds.eda.script import script
 from hls.ir import Accelerator
 from hls.stitch import RtlPackage, write_rtl
 from models.errors import ConfigError
@@ -61,3 +63,31 @@ def test_parts_that_vivado_could_not_take(rtl: RtlPackage, tmp_path: Path, part:
         write_ooc(rtl, part, 100, tmp_path / "ooc")
     with pytest.raises(ConfigError, match="must be above 0"):
         write_ooc(rtl, PART, 0, tmp_path / "ooc")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"top_name": "top; exec rm"}, "is no name"),
+        ({"sources": (Path("a] [exec rm].sv"),)}, "scripts of tools take"),
+        ({"sources": (Path("a b.sv"),)}, "scripts of tools take"),
+    ],
+)
+def test_names_that_tcl_would_read_are_refused(
+    rtl: RtlPackage, tmp_path: Path, change: dict, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        write_ooc(replace(rtl, **change, data_files=()), PART, 100, tmp_path / "ooc")
+    changed = replace(rtl, **change)
+    with pytest.raises(ConfigError, match=message):
+        script(changed.top_name, [path.name for path in changed.sources], "ecp5", ())
+
+
+def test_an_rtl_folder_of_others_stays(rtl: RtlPackage, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "rtl").mkdir(parents=True)
+    (tmp_path / "mine" / "rtl" / "cpu.sv").write_text("mine")
+    with pytest.raises(ConfigError, match="has a folder 'rtl' that is not of this script"):
+        write_ooc(rtl, PART, 100, tmp_path / "mine")
+    assert (tmp_path / "mine" / "rtl" / "cpu.sv").read_text() == "mine"
+    write_ooc(rtl, PART, 100, tmp_path / "ours")
+    write_ooc(rtl, PART, 100, tmp_path / "ours")
