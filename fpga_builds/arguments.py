@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from models.errors import ConfigError
+
 LIST_OPTIONS = ("--snr-db",)
 _NUMBERS = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?(,[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)*,?")
 
@@ -36,6 +38,18 @@ def spread_lists(words: Sequence[str]) -> list[str]:
         for number in numbers:
             result += [name, number]
     return result
+
+
+def refuse_unused(why: str, **options: object) -> None:
+    """Refuse options that were given and would be ignored; None means not given.
+
+    Raises:
+        ConfigError: names them and why.
+    """
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    if given:
+        verb = "means" if len(given) == 1 else "mean"
+        raise ConfigError(f"{' and '.join(given)} {verb} nothing here: {why}", hint="leave it out")
 
 
 def frame_range(text: str) -> range:

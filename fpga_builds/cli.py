@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from fpga_builds import commands, commands_board
-from fpga_builds.arguments import frame_range
+from fpga_builds.arguments import frame_range, refuse_unused
 from fpga_builds.commands import ROOT, Job, configure
 from fpga_builds.options import (
     DEFAULT_JOBS,
@@ -32,6 +32,8 @@ from fpga_builds.options import (
 )
 from fpga_builds.progress import Reporter
 from fpga_builds.runner import Outcome, execute
+
+NETLIST_FRAMES = 200
 
 app = typer.Typer(
     name="phyfold",
@@ -112,6 +114,8 @@ def export(
 ) -> Outcome:
     """Write the QONNX model of the build's checkpoint."""
     config = configure(build, seed=seed, checkpoint=checkpoint)
+    if config.csi is None:
+        refuse_unused("nothing is drawn up to this step", seed=seed)
     body = commands.export(_job(config, out, jobs, json_output=json_output, quiet=quiet))
     return Outcome(body, lambda console: console.print(f"model       {body['model']}"))
 
@@ -128,6 +132,8 @@ def compile_command(
 ) -> Outcome:
     """Compile QONNX to the folded accelerator and write its RTL."""
     config = configure(build, seed=seed, checkpoint=checkpoint)
+    if config.csi is None:
+        refuse_unused("nothing is drawn up to this step", seed=seed)
     body = commands.compile_build(_job(config, out, jobs, json_output=json_output, quiet=quiet))
 
     def show(console: Any) -> None:
@@ -215,11 +221,14 @@ def synth(
     quiet: Quiet = False,
     checkpoint: Checkpoint = None,
     netlist_frames: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--netlist-frames", min=5, help="Frames (CSI: samples) to simulate on the netlist."
+            "--netlist-frames",
+            min=5,
+            help="Frames (CSI: samples) to simulate on the netlist.",
+            show_default=str(NETLIST_FRAMES),
         ),
-    ] = 200,
+    ] = None,
     no_netlist: Annotated[
         bool, typer.Option("--no-netlist", help="Do not simulate the netlist.")
     ] = False,
@@ -231,9 +240,12 @@ def synth(
     from fpga_builds.commands_synth import show_synth
     from fpga_builds.commands_synth import synth as synthesize
 
+    if no_netlist:
+        refuse_unused("the netlist is not simulated", netlist_frames=netlist_frames)
     config = configure(build, seed=seed, checkpoint=checkpoint, samples=samples, data=data)
     job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
-    body, fits = synthesize(job, part, engine, 0 if no_netlist else netlist_frames)
+    frames = 0 if no_netlist else netlist_frames or NETLIST_FRAMES
+    body, fits = synthesize(job, part, engine, frames)
     return Outcome(body, lambda console: show_synth(console, body), after=fits)
 
 
@@ -246,12 +258,15 @@ def report(
     seed: Seed = None,
     quiet: Quiet = False,
 ) -> Outcome:
-    """Write the report of what earlier commands measured: JSON, Markdown, HTML and plots."""
+    """Write the report of what earlier commands measured: JSON, Markdown, HTML and plots.
+
+    --seed N asks that this is the seed of the simulation that is reported.
+    """
     from fpga_builds.views import show_report
 
     config = configure(build, seed=seed)
     job = _job(config, out, jobs, json_output=json_output, quiet=quiet)
-    body = commands.report(job)
+    body = commands.report(job, seed)
     return Outcome(
         body,
         lambda console: show_report(console, body, job.out),
@@ -322,8 +337,9 @@ def bitstream(
 
     Exit code 1 if the clock is missed or the self-test fails, 3 if a tool is missing.
     """
-    from fpga_builds.commands_bitstream import bitstream_of, show_bitstream
+    from fpga_builds.commands_bitstream import bitstream_of, check_options, show_bitstream
 
+    check_options(board, clock_mhz, seeds)
     config = configure(build, seed=seed, checkpoint=checkpoint, samples=samples, data=data)
     config = config.updated("bitstream", clock_mhz=clock_mhz, seeds=seeds)
     job = _job(config, out, jobs, json_output=json_output, quiet=quiet)

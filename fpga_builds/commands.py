@@ -85,6 +85,8 @@ def configure(
             hint="--frames says how many; a build.toml with [channel] measures a BER",
         )
     changes = {**(simulate or {}), "seed": seed}
+    if samples is not None and changes.get("frames") is not None:
+        raise ConfigError(f"{config.name}: give --samples or --frames, they say the same here")
     if samples is not None:
         changes["frames"] = samples
     if any(value is not None for value in changes.values()):
@@ -247,8 +249,12 @@ def simulation_checks_of(job: Job, state: State, body: dict[str, Any]) -> list[d
     return [check.to_json() for check in checks]
 
 
-def report(job: Job) -> dict[str, Any]:
-    """Write the report of what is there; nothing is run for it."""
+def report(job: Job, seed: int | None = None) -> dict[str, Any]:
+    """Write the report of what is there; nothing is run for it.
+
+    Raises:
+        ConfigError: there is nothing, or what was simulated had another seed than ``seed``.
+    """
     from fpga_builds.report import make_report
 
     with exclusive(job.out), job.reporter.interruptible(job.out):
@@ -257,6 +263,13 @@ def report(job: Job) -> dict[str, Any]:
             raise ConfigError(
                 f"{job.out}: no results there to report",
                 hint=f"`phyfold run {job.config.name}` makes them",
+            )
+        simulated = state.records.get("simulate")
+        found = None if simulated is None else simulated.info.get("seed")
+        if seed is not None and found != seed:
+            raise ConfigError(
+                f"{job.out}: --seed {seed}, but the simulation there has seed {found}",
+                hint=f"`phyfold run {job.config.name} --seed {seed}` makes another",
             )
         return make_report(job.config, job.out, state, left_out)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from fpga_builds.arguments import refuse_unused
 from fpga_builds.commands import Job
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Flow, Step
@@ -16,6 +17,15 @@ from fpga_builds.steps.order import steps_of
 from fpga_builds.storage import exclusive
 from hls.board import BOARDS
 from models.errors import ConfigError
+
+
+def check_options(board: str, clock_mhz: float | None, seeds: int | None) -> None:
+    """Refuse the options of open boards for another one."""
+    from fpga_builds.amd import BOARDS as AMD_BOARDS
+
+    if board.lower() in {name.lower() for name in AMD_BOARDS}:
+        why = f"{board} is built with Vivado, which routes once, for compile.clock_mhz"
+        refuse_unused(why, clock_mhz=clock_mhz, seeds=seeds)
 
 
 def bitstream_of(job: Job, board: str) -> tuple[dict[str, Any], Callable[[], None]]:

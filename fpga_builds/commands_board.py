@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fpga_builds.arguments import refuse_unused
 from fpga_builds.board.session import Action, Line
 from fpga_builds.commands import ROOT, Job, configure
 from fpga_builds.csi import nmse_text
@@ -37,9 +38,14 @@ def board(
         typer.Option("--snr-db", metavar="DB [DB ...]", help="SNR points in dB (ber, detectors)."),
     ] = None,
     frames: Annotated[
-        int,
-        typer.Option("--frames", min=1, help="Frames per SNR, or samples, if there are (ber)."),
-    ] = DEFAULT_FRAMES,
+        int | None,
+        typer.Option(
+            "--frames",
+            min=1,
+            help="Frames per SNR, or samples, if there are (ber).",
+            show_default=str(DEFAULT_FRAMES),
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of frames.")] = None,
     source: Annotated[Path | None, typer.Option("--input", help=".npy of codes (send).")] = None,
     target: Annotated[Path | None, typer.Option("--output", help=".npy of results (send).")] = None,
@@ -64,8 +70,14 @@ def board(
     """
     from fpga_builds.board import session
 
+    if action is not Action.BER:
+        why = f"only the action ber counts frames, this is {action.value}"
+        refuse_unused(why, snr_db=snr_db or None, frames=frames, seed=seed)
+    if action is not Action.SEND:
+        why = f"only the action send takes files, this is {action.value}"
+        refuse_unused(why, input=source, output=target)
     line = Line(port, baud, patience)
-    changes = {"snr_db": snr_db or None, "frames": frames}
+    changes = {"snr_db": snr_db or None, "frames": frames or DEFAULT_FRAMES}
     config = configure(build, seed=seed, simulate=changes) if build is not None else None
     if seed is not None and config is not None and config.csi is not None:
         raise ConfigError(
@@ -119,7 +131,9 @@ def program(
 
     target = board_of(board_name)
     path = Path(source)
-    if path.suffix != ".bit":
+    if path.suffix == ".bit":
+        refuse_unused("the bitstream is named by its file", out=out)
+    else:
         config = configure(source)
         path = find_bitstream(out or ROOT / config.name, target)
     body = load(path, target, flash=flash, loader_board=loader_board)

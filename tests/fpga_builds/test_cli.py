@@ -88,6 +88,37 @@ def test_doctor_reads_versions_of_programs(tmp_path: Path, monkeypatch: pytest.M
         (("compare", "no_a", "no_b"), "config", "no report of 'no_a'"),
         (("train", "fullycon_w4a4", "--device", "tpu", "--quick"), "config", "tpu"),
         (("run", "fullycon_w4a4", "--checkpoint", "nowhere"), "config", "recipe.json"),
+        (
+            ("synth", "fullycon_w4a4", "--no-netlist", "--netlist-frames", "9"),
+            "config",
+            "--netlist-frames means nothing here: the netlist is not simulated",
+        ),
+        (("export", "fullycon_w4a4", "--seed", "3"), "config", "--seed means nothing here"),
+        (("compile", "fullycon_w4a4", "--seed", "3"), "config", "--seed means nothing here"),
+        (
+            ("bitstream", "fullycon_w4a4", "--board", "Pynq-Z2", "--seeds", "2"),
+            "config",
+            "--seeds means nothing here: Pynq-Z2 is built with Vivado",
+        ),
+        (
+            ("board", "sim:none", "selftest", "--frames", "9", "--snr-db", "3"),
+            "config",
+            "--snr-db and --frames mean nothing here: only the action ber",
+        ),
+        (("board", "sim:none", "info", "--input", "x.npy"), "config", "--input means nothing here"),
+        (
+            ("simulate", "convsqucsinet_enc_r16", "--data", "small", "--seed", "3"),
+            "config",
+            "--seed 3: the samples of 'small' are not drawn",
+        ),
+        (("simulate", "convsqucsinet_enc_r16", "--snr-db", "3"), "config", "--snr-db"),
+        (
+            ("simulate", "convsqucsinet_enc_r16", "--frames", "3", "--samples", "3"),
+            "config",
+            "give --samples or --frames",
+        ),
+        (("simulate", "fullycon_w4a4", "--disturb-seed", "3"), "config", "disturb_seed = 3"),
+        (("program", "x.bit", "--board", "ulx3s", "--out", "y"), "config", "--out means nothing"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -246,3 +277,28 @@ def test_train_takes_a_recipe_that_no_build_uses(
     assert body["build"] == "fullycon_float"
     assert Path(body["checkpoint"], "weights.safetensors").is_file()
     assert Path(body["learning_curve"]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_snr_of_a_network_without_a_channel_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model = tmp_path / "net.onnx"
+    model.write_bytes(b"x")
+    code, out, _ = run(capsys, "simulate", str(model), "--snr-db", "8", "--json")
+    error = json.loads(out)["error"]
+    assert (code, error["kind"]) == (2, "config")
+    assert "--snr-db: the build has no [channel], so there is no noise" in error["message"]
+
+
+def test_a_report_of_another_seed_than_asked_for_is_refused(tmp_path: Path) -> None:
+    from fake_bench import config_of
+
+    from fpga_builds.commands import Job, report
+    from fpga_builds.state import StepRecord
+    from models.errors import ConfigError
+
+    folder = tmp_path / "50-simulate"
+    folder.mkdir()
+    StepRecord("simulate", folder, "k", {}, {}, (), {"seed": 4711}).save()
+    with pytest.raises(ConfigError, match="--seed 1, but the simulation there has seed 4711"):
+        report(Job(config_of(), tmp_path), 1)
