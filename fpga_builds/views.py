@@ -12,12 +12,13 @@ from rich.table import Table
 
 from fpga_builds.doctor import Finding
 from fpga_builds.report import ber_rows, number
+from fpga_builds.terminal import Terminal, styled
 
 
 def console() -> Console:
     """Standard output; wide where it is no terminal, so that nothing is cut off."""
-    plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=160)
+    plain = Terminal()
+    return plain if plain.is_terminal else Terminal(width=160)
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:
@@ -26,7 +27,7 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     for column in ("tool", "", "version", "needed", "what for", "how to get it"):
         table.add_column(column)
     for item in findings:
-        mark = "[green]found[/green]" if item.found else "[red]missing[/red]"
+        mark = styled(("found", "green") if item.found else ("missing", "red"))
         need = "yes" if item.required else "optional"
         table.add_row(item.name, mark, item.version, need, item.use, item.hint)
     return table
@@ -39,8 +40,8 @@ def builds_table(rows: Sequence[dict[str, Any]]) -> Table:
         table.add_column(column)
     for row in rows:
         ready = "shipped" if row["checkpoint"] else "to be trained"
-        passed = {None: "-", True: "[green]passed[/green]", False: "[red]failed[/red]"}
-        table.add_row(row["build"], row["description"], ready, passed[row["passed"]])
+        passed = {None: ("-", ""), True: ("passed", "green"), False: ("failed", "red")}
+        table.add_row(row["build"], row["description"], ready, styled(passed[row["passed"]]))
     return table
 
 
@@ -79,8 +80,9 @@ def show_simulation(out: Console, body: dict[str, Any]) -> None:
     if body.get("points"):
         curves = {"rtl": body["points"], "qonnx": body["qonnx_points"], **body.get("curves", {})}
         out.print(ber_table(f"{body['build']}: bit error rate", curves))
-    equal = "every bit equals" if body["mismatches"] == 0 else "[red]bits differ from[/red]"
-    out.print(f"frames      {number(body['frames'])} on RTL, {equal} the QONNX execution")
+    equal = ("every bit equals", "") if body["mismatches"] == 0 else ("bits differ from", "red")
+    frames = f"frames      {number(body['frames'])} on RTL, "
+    out.print(styled(frames, equal, " the QONNX execution"))
     clock = body["clock_mhz"]
     if body["ii_cycles"] is not None:
         rate = clock * 1e6 / body["ii_cycles"]
@@ -97,8 +99,9 @@ def show_simulation(out: Console, body: dict[str, Any]) -> None:
 def show_report(out: Console, body: dict[str, Any], folder: Path) -> None:
     """Checks and paths of a report."""
     for check in body["checks"]:
-        mark = "[green]passed[/green]" if check["passed"] else "[red]FAILED[/red]"
-        out.print(f"check       {mark}  {check['name']}: {number(check['value'])}, {check['rule']}")
+        mark = ("passed", "green") if check["passed"] else ("FAILED", "red")
+        found = f"  {check['name']}: {number(check['value'])}, {check['rule']}"
+        out.print(styled("check       ", mark, found))
     for remark in body["remarks"][:1]:
         out.print(f"remark      {remark}")
     for name in ("ber", "csi"):
@@ -119,8 +122,8 @@ def compare_table(a: str, b: str, rows: Sequence[dict[str, Any]]) -> Table:
     for row in rows:
         change = "-" if row["change"] is None else f"{row['change']:+.1%}"
         verdict = row["verdict"]
-        shown = f"[{color[verdict]}]{verdict}[/]" if verdict in color else verdict
+        shown = styled((verdict, color.get(verdict, "")))
         unit = "" if row["unit"] == "1" else f" [{row['unit']}]"
         cells = (number(row["a"]), number(row["b"]), change)
-        table.add_row(row["name"] + unit.replace("[", r"\["), row["stage"], *cells, shown)
+        table.add_row(row["name"] + unit, row["stage"], *cells, shown)
     return table

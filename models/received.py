@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -76,6 +77,12 @@ def odd_character(path: object) -> str | None:
     """The first character of a path that no script of a tool may meet, or None."""
     found = IN_SCRIPTS.search(str(path))
     return found[0] if found is not None else None
+
+
+def control_character(text: str, allowed: str = "") -> str | None:
+    """The first character that no name has: a control, or half of one (undecodable bytes)."""
+    odd = (c for c in text if c not in allowed and unicodedata.category(c) in ("Cc", "Cs"))
+    return next(odd, None)
 
 
 def refuse_links(folder: Path, names: Iterable[str]) -> None:
