@@ -12,6 +12,7 @@ from fpga_builds import plots
 from fpga_builds.checks import Check, simulation_checks
 from fpga_builds.config import BuildConfig
 from fpga_builds.csi_report import csi_checks, csi_remarks, csi_section, example_plot, loss_metric
+from fpga_builds.markdown import as_markdown, escaped
 from fpga_builds.metrics import Metric, MetricSet
 from fpga_builds.silicon import silicon
 from fpga_builds.state import State
@@ -236,8 +237,10 @@ def render(template: str, body: dict[str, Any], out: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=None if template.endswith(".html.j2") else escaped,
     )
     environment.filters["number"] = number
+    environment.filters["as_markdown"] = as_markdown
     images = {
         name: base64.b64encode((out / path).read_bytes()).decode()
         for name, path in body.get("plots", {}).items()
@@ -254,11 +257,6 @@ def ber_rows(curves: dict[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]
         for point in points:
             rows.setdefault(point["snr_db"], {"snr_db": point["snr_db"]})[name] = point
     return [rows[snr] for snr in sorted(rows)]
-
-
-def markdown_row(cells: Sequence[str]) -> str:
-    """A line of a Markdown table."""
-    return "| " + " | ".join(cells) + " |"
 
 
 def number(value: float | None) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from models.errors import ConfigError
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+BUILD_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 PART = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
 """A part of a path: nothing that a script of a tool would read as anything but a name."""
 IN_SCRIPTS = re.compile(r"[\s\x00-\x1f\x7f;$`&|<>(){}*?#!'\"\\\[\]]")
