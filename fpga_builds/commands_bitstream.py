@@ -15,6 +15,7 @@ from fpga_builds.flow import Flow, Step
 from fpga_builds.steps import amd_bitstream, bitstream
 from fpga_builds.steps.order import steps_of
 from fpga_builds.storage import exclusive
+from fpga_builds.terminal import styled
 from hls.board import BOARDS
 from models.errors import ConfigError
 
@@ -67,10 +68,10 @@ def _step(config: BuildConfig, board: str) -> Step:
 
 def show_bitstream(out: Console, body: dict[str, Any]) -> None:
     """The terminal's view."""
-    met = "met" if body["timing_met"] else "[red]MISSED[/red]"
+    met = ("met", "") if body["timing_met"] else ("MISSED", "red")
     fmax = "not measured" if body["fmax_mhz"] is None else f"{body['fmax_mhz']:.1f} MHz"
     out.print(f"bitstream   {body['bitstream']}, {body['bytes']:,} bytes, {body['part']}")
-    out.print(f"clock       {fmax}, target {body['target_mhz']:g} MHz: {met}")
+    out.print(styled(f"clock       {fmax}, target {body['target_mhz']:g} MHz: ", met))
     if body.get("critical_path_text"):
         out.print(f"path        {body['critical_path_text']}")
     if body.get("used"):
@@ -85,6 +86,7 @@ def show_bitstream(out: Console, body: dict[str, Any]) -> None:
         shown = "" if bits is None else f", {bits:.2f} Mbit/s"
         out.print(f"rate        {rate:,.0f} frames/s{shown} at the target clock")
     if body.get("selftest_simulated") is not None:
-        test = "passed" if body["selftest_simulated"] else "[red]FAILED[/red]"
+        test = ("passed", "") if body["selftest_simulated"] else ("FAILED", "red")
         frames = body.get("selftest_stimulus", "golden frames")
-        out.print(f"self-test   {test} on {frames}, in the simulated board, over its serial line")
+        where = f" on {frames}, in the simulated board, over its serial line"
+        out.print(styled("self-test   ", test, where))

@@ -15,6 +15,7 @@ from fpga_builds.csi import nmse_text
 from fpga_builds.options import Json, Out, Quiet
 from fpga_builds.progress import Reporter
 from fpga_builds.runner import Outcome
+from fpga_builds.terminal import styled
 from hls.float32_frames import ROUNDED_TEXT
 from models.errors import ConfigError
 
@@ -146,17 +147,18 @@ def program(
 
 def show_status(console: Any, body: dict[str, Any]) -> None:
     """State of a board, for people."""
-    passed = {True: "[green]passed[/green]", False: "[red]FAILED[/red]"}[body["test_passed"]]
-    result = passed if body["test_done"] else "running"
+    passed = ("passed", "green") if body["test_passed"] else ("FAILED", "red")
+    result = passed if body["test_done"] else ("running", "")
     console.print(f"board       {body['port']}, build {body['build_hash']}")
     console.print(
         f"frames      {body['in_beats']} x {body['in_bytes']} bytes in, {body['out_beats']} x "
         f"{body['out_bytes']} bytes out"
     )
-    console.print(
-        f"self-test   {result}: {body['compared_frames']} of {body['test_frames']} frames, "
+    counts = (
+        f": {body['compared_frames']} of {body['test_frames']} frames, "
         f"{body['mismatches']} wrong, run {body['test_runs']} since reset"
     )
+    console.print(styled("self-test   ", result, counts))
     show_speed(console, body["clock_hz"], body["cycles_per_frame"], body["latency_cycles"])
     lost = {
         name: body[name]
@@ -187,9 +189,9 @@ def show_ber(console: Any, body: dict[str, Any]) -> None:
             f"{point['snr_db']:>4g} dB     BER {point['ber']:.3e} ({low:.2e} to {high:.2e}), "
             f"{point['errors']:,} errors in {point['bits']:,} bits"
         )
-    equal = "every bit equals" if not body["mismatches"] else "[red]bits differ from[/red]"
-    fed = f"{body['frames']:,} {body['stimulus']} on the board"
-    console.print(f"frames      {fed}, {equal} the QONNX execution")
+    equal = ("every bit equals", "") if not body["mismatches"] else ("bits differ from", "red")
+    fed = f"frames      {body['frames']:,} {body['stimulus']} on the board, "
+    console.print(styled(fed, equal, " the QONNX execution"))
     if body.get("float32_frames"):
         console.print(f"float32     {body['float32_frames']:,} frames: {ROUNDED_TEXT}")
     show_speed(console, body["clock_hz"], body["ii_cycles"], body["latency_cycles"])

@@ -12,14 +12,25 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from fpga_builds.config_rules import problems
 from models.errors import ConfigError
 from models.limits import parse_toml, read_text
+from models.received import control_character
 
 BUILDS_FOLDER = Path(__file__).parent
 BUILD_FILE = "build.toml"
+MAX_TEXT = 4096
+"""Characters of a path that Linux takes."""
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
 
@@ -28,16 +39,32 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @field_validator("*")
+    @classmethod
+    def _readable(cls, value: Any, info: ValidationInfo) -> Any:
+        """Texts are names and paths: of one line, without what no file can be called."""
+        allowed = "\n\t" if info.field_name == "description" else ""
+        if isinstance(value, str):
+            if (odd := control_character(value, allowed)) is not None:
+                raise ValueError(f"must not have the control character {odd!r} in it")
+            if len(value) > MAX_TEXT:
+                raise ValueError(f"has {len(value):,} characters, may have {MAX_TEXT:,}")
+        return value
+
 
 class NetworkConfig(Strict):
     """What is built: a checkpoint of ours, or a QONNX file of anyone's."""
 
     checkpoint: Annotated[
-        str | None, Field(description="shipped checkpoint by name, or a checkpoint folder")
+        str | None,
+        Field(min_length=1, description="shipped checkpoint by name, or a checkpoint folder"),
     ] = None
-    model: Annotated[str | None, Field(description="QONNX file, instead of a checkpoint")] = None
+    model: Annotated[
+        str | None, Field(min_length=1, description="QONNX file, instead of a checkpoint")
+    ] = None
     reference: Annotated[
-        str | None, Field(description="floating-point checkpoint that the report compares with")
+        str | None,
+        Field(min_length=1, description="floating-point checkpoint that the report compares with"),
     ] = None
 
     @model_validator(mode="after")
@@ -112,7 +139,9 @@ class FoldingConfig(Strict):
     budget: Annotated[
         float | None, Field(gt=0, le=1, description="part of the device's LUT, DSP and BRAM")
     ] = None
-    file: Annotated[str | None, Field(description="folding file, relative to build.toml")] = None
+    file: Annotated[
+        str | None, Field(min_length=1, description="folding file, relative to build.toml")
+    ] = None
     fifos: Annotated[
         Literal["simulate", "default"],
         Field(description="find the smallest FIFO depths by simulation, or take the compiler's"),
@@ -286,7 +315,9 @@ def _problem(item: Any, data: dict[str, Any]) -> tuple[str, str]:
     rule = str(item["msg"]).removeprefix("Value error, ")
     if not location:
         return rule, ""
-    value = "" if isinstance(item["input"], dict) else f" = {item['input']!r}"
+    given = repr(item["input"])
+    given = given if len(given) <= 200 else f"{given[:150]}...{given[-20:]}"
+    value = "" if isinstance(item["input"], dict) else f" = {given}"
     return f"{key}{value}: {rule}", ""
 
 

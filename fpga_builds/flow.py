@@ -27,6 +27,7 @@ from fpga_builds.program_text import program_text
 from fpga_builds.progress import Reporter
 from fpga_builds.state import State, StepRecord, load_record
 from fpga_builds.storage import hash_json, hash_path, replace_folder, write_json
+from fpga_builds.terminal import styled
 from fpga_builds.versions import package_versions, tool_versions
 from models.errors import CheckError, ConfigError, PhyfoldError
 from models.files import storage_guard
@@ -182,11 +183,12 @@ class Flow:
         place = self.out / step.folder_name
         kept = load_record(place)
         if kept is not None and kept.key == key:
-            self.reporter.line(f"[dim]{step.name:<10} up to date ({place})[/dim]")
+            self.reporter.line(styled((f"{step.name:<10} up to date ({place})", "dim")))
             return kept
         why = _why(kept, depends)
         log.info("%s: runs, %s", step.name, why)
-        self.reporter.line(f"[bold]{step.name:<10}[/bold] {step.title} [dim]({why})[/dim]")
+        name = (f"{step.name:<10}", "bold")
+        self.reporter.line(styled(name, f" {step.title} ", (f"({why})", "dim")))
         started = time.monotonic()
         work = place.with_name(place.name + ".part")
         output = self._work(step, state, work)
@@ -205,7 +207,7 @@ class Flow:
         _check_written(step, record)
         record.save()
         replace_folder(work, place)
-        self.reporter.line(f"{'':<10} [dim]{record.seconds:.1f} s, {place}[/dim]")
+        self.reporter.line(styled((f"{'':<10} {record.seconds:.1f} s, {place}", "dim")))
         return _moved(record, place)
 
     def _work(self, step: Step, state: State, work: Path) -> StepOutput:

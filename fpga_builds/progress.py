@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,7 +16,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
+from fpga_builds.terminal import Terminal, visible
 from models.errors import PhyfoldError
 
 LINE_EVERY_S = 20.0
@@ -39,7 +40,7 @@ class Reporter:
         self.quiet = quiet
         self.kept = ""
         """What an interruption right now would leave to resume from, in words."""
-        self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self.console = Terminal(stderr=True, quiet=quiet, soft_wrap=True)
 
     @contextlib.contextmanager
     def interruptible(self, out: Path) -> Iterator[None]:
@@ -51,8 +52,8 @@ class Reporter:
             hint = f"kept: {'; '.join(kept)}. The same command goes on from there"
             raise Interrupted("interrupted", hint) from error
 
-    def line(self, text: str) -> None:
-        """One line; rich markup is understood."""
+    def line(self, text: str | Text) -> None:
+        """One line, shown as it is; `fpga_builds.terminal.styled` makes one with styles."""
         self.console.print(text)
 
     def _slow_lines(self, title: str) -> Advance:
@@ -77,12 +78,12 @@ class Reporter:
             yield self._slow_lines(title)
             return
         columns = (
-            TextColumn("  {task.description}"),
+            TextColumn("  {task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self.console, transient=True) as progress:
-            task = progress.add_task(title, total=total)
+            task = progress.add_task(visible(title), total=total)
             yield lambda done, whole: progress.update(task, completed=done, total=whole)

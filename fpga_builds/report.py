@@ -14,6 +14,7 @@ from fpga_builds.checks import Check, simulation_checks, verdict
 from fpga_builds.config import BuildConfig
 from fpga_builds.csi import nmse_text
 from fpga_builds.csi_report import csi_checks, csi_remarks, csi_section, example_plot, loss_metric
+from fpga_builds.markdown import as_markdown, escaped
 from fpga_builds.metrics import Metric, MetricSet
 from fpga_builds.silicon import silicon
 from fpga_builds.sources import remarks as source_remarks
@@ -332,8 +333,10 @@ def render(template: str, body: dict[str, Any], out: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=None if template.endswith(".html.j2") else escaped,
     )
     environment.filters |= {"number": number, "ber": ber_text, "nmse": nmse_text}
+    environment.filters["as_markdown"] = as_markdown
     environment.globals["verdict_text"] = verdict_text
     images = {
         name: base64.b64encode((out / path).read_bytes()).decode()
@@ -370,11 +373,6 @@ def verdict_text(body: Mapping[str, Any]) -> str:
     if undecided:
         return f"Not decided: {', '.join(undecided)}; the other checks passed"
     return "All checks passed"
-
-
-def markdown_row(cells: Sequence[str]) -> str:
-    """A line of a Markdown table."""
-    return "| " + " | ".join(cells) + " |"
 
 
 def number(value: float | None) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import signal
@@ -20,11 +21,17 @@ from typer.exceptions import TyperException
 
 from fpga_builds.arguments import spread_lists
 from fpga_builds.progress import Interrupted
-from models.errors import PhyfoldError
+from fpga_builds.terminal import Terminal, visible
+from models.errors import ConfigError, PhyfoldError
+from models.received import control_character
 
 INTERRUPTED = Interrupted.exit_code
 TERMINATED = 143
 USAGE = 2
+OF_PATHS = frozenset(
+    (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
+)
+"""Errors of the system that only a path of the user's leads to, wherever it is met."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ def execute(app: typer.Typer, words: Sequence[str] | None = None) -> int:
     _log_to_stderr(quiet=machine or "--quiet" in arguments)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        outcome = app(arguments, standalone_mode=False)
+        outcome = _called(app, arguments)
     except PhyfoldError as error:
         _fail(error.kind, error.message, error.hint, machine=machine)
         return error.exit_code
@@ -73,6 +80,40 @@ def execute(app: typer.Typer, words: Sequence[str] | None = None) -> int:
         return _finish(outcome, machine=machine)
     # typer answers a Ctrl-C with the exit code itself
     return _interrupted(machine=machine) if outcome == INTERRUPTED else int(outcome or 0)
+
+
+def _called(app: typer.Typer, words: Sequence[str]) -> Any:
+    """What the command gives; a path that the system does not take is the user's error."""
+    _check_words(words)
+    try:
+        return app(words, standalone_mode=False)
+    except OSError as error:
+        if error.errno not in OF_PATHS:
+            raise
+        raise ConfigError(_path_message(error), hint="give another path") from error
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Refuse words that can be no name of a file, or that could not be written out again."""
+    for word in words:
+        odd = control_character(word)
+        if odd is not None:
+            undecodable = "\ud800" <= odd <= "\udfff"
+            what = "bytes that are no UTF-8" if undecodable else f"the control character {odd!r}"
+            raise ConfigError(
+                f"{_shortened(word)!r}: {what} in a word of the command line",
+                hint="rename the file or folder that it stands for",
+            )
+
+
+def _path_message(error: OSError) -> str:
+    """Which path cannot be used, and why; the system's words for it."""
+    place = _shortened(visible(str(error.filename or "a path")))
+    return f"{place}: {error.strerror or error}"
+
+
+def _shortened(text: str, most: int = 200) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 4 :]}"
 
 
 _KEPT = "what was finished is kept; the same command goes on from there"
@@ -115,18 +156,26 @@ def _fail(kind: str, message: str, hint: str, *, machine: bool) -> None:
     if machine:
         _print_json({"error": _error(kind, message, hint)})
         return
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"phyfold: {kind.replace('_', ' ')}: {message}", style="red", markup=False)
+    console = Terminal(stderr=True, soft_wrap=True)
+    console.print(f"phyfold: {kind.replace('_', ' ')}: {message}", style="red")
     if hint:
-        console.print(f"         {hint}", markup=False)
+        console.print(f"         {hint}")
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(TERMINATED)
 
 
+class _Visible(logging.Formatter):
+    """Records as they are, with what a terminal would obey written out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
 def _log_to_stderr(*, quiet: bool) -> None:
-    handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
+    handler = RichHandler(console=Terminal(stderr=True), show_path=False, show_time=False)
+    handler.setFormatter(_Visible(logging.BASIC_FORMAT))
     handler.setLevel(logging.ERROR if quiet else logging.WARNING)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # What libraries say to their own developers is no news to a user of phyfold.

@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +52,7 @@ def hash_path(path: Path) -> str:
     if not path.is_dir():
         return "missing"
     for item in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(item.relative_to(path).as_posix().encode() + b"\0")
+        digest.update(os.fsencode(item.relative_to(path)) + b"\0")
         digest.update(hashlib.sha256(item.read_bytes()).digest())
     return digest.hexdigest()
 

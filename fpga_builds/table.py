@@ -20,10 +20,12 @@ from typing import Any
 
 from fpga_builds import table_csi
 from fpga_builds.belongs import FRAMES_KEY, newer_than
-from fpga_builds.report import ber_text, markdown_row, number
+from fpga_builds.markdown import markdown_code, markdown_row, markdown_text
+from fpga_builds.report import ber_text, number
 from fpga_builds.storage import read_json, write_json
 from models.errors import ConfigError, PhyfoldError
 from models.files import write_atomic
+from models.received import BUILD_NAME
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 KEPT = Path("docs/results/builds")
@@ -89,6 +91,11 @@ def collect(root: Path, kept: Path) -> tuple[list[str], list[str]]:
         if newer := newer_than(report, path.parent):
             refused.append(f"{path}: older than the results beside it ({', '.join(newer)})")
             continue
+        if not BUILD_NAME.fullmatch(str(report["build"])):
+            raise ConfigError(
+                f"{path}: build = {report['build']!r} is no name of a build",
+                hint="names are lower-case letters, digits and _; move this folder away",
+            )
         place = kept / f"{report['build']}.json"
         old = read_json(place)
         known = old if isinstance(old, dict) else {"frames": 0, "weights_sha256": None}
@@ -149,7 +156,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     rate = found.get(("throughput_per_s", "rtlsim"))
     latency = found.get(("latency_us", "rtlsim"))
     return [
-        f"`{row['build']}`",
+        markdown_code(row["build"]),
         *bers,
         "-" if loss is None else f"{loss:+.2f}",
         "-" if rate is None else f"{rate:,.0f}",
@@ -192,7 +199,7 @@ def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
     clocks = {
         f"{m['value']:g} MHz" for row in rows for m in row["metrics"] if m["name"] == "clock_mhz"
     }
-    parts = ", ".join(sorted({row["part"] for row in rows}))
+    parts = markdown_text(", ".join(sorted({row["part"] for row in rows})))
     return [
         f"BER: counted on the cycle-accurate RTL, {frames} frames of 30 bits per SNR; all "
         f"{total:,} frames equal the QONNX execution bit for bit. Loss: SNR beyond floating point "

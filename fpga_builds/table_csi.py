@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fpga_builds.report import markdown_row
+from fpga_builds.markdown import markdown_code, markdown_row, markdown_text
 
 METRICS = (
     ("nmse_db", "rtlsim"),
@@ -76,7 +76,7 @@ def _notes(rows: Sequence[Mapping[str, Any]]) -> str:
     samples = sorted({row["frames"] for row in rows})
     counts = f"{samples[0]:,}" + (f" to {samples[-1]:,}" if len(samples) > 1 else "")
     data = ", ".join(sorted({row["csi"]["data"] for row in rows}))
-    parts = ", ".join(sorted({row["part"] for row in rows}))
+    parts = markdown_text(", ".join(sorted({row["part"] for row in rows})))
     return (
         f"NMSE and rho: counted on the outputs of the cycle-accurate RTL, {counts} test samples "
         f"({data}), every quantizer in between; all outputs equal the QONNX execution. "
@@ -120,7 +120,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     nmse = values.metrics.get(("nmse_db", "rtlsim"), {})
     low, high = nmse.get("ci95") or (None, None)
     return [
-        f"`{row['build']}`",
+        markdown_code(str(row["build"])),
         "-" if low is None else f"{nmse['value']:.2f} ({low:.2f} to {high:.2f})",
         values.cell("rho", "rtlsim", ".4f"),
         values.cell("nmse_loss_db", "rtlsim", "+.2f"),
@@ -138,7 +138,7 @@ def _page_cells(row: Mapping[str, Any]) -> list[str]:
     model = values.cell("latency_cycles", "estimate")
     synthesized = [values.cell(n, "synth") for n in ("lut", "ff", "bram18", "dsp")]
     return [
-        f"`{row['build']}`",
+        markdown_code(str(row["build"])),
         f"{row['frames']:,}",
         values.cell("nmse_db", "rtlsim", ".2f"),
         values.cell("nmse_loss_db", "rtlsim", "+.2f"),

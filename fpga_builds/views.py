@@ -9,26 +9,28 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from fpga_builds.compare import OTHER_FRAMES
 from fpga_builds.csi import nmse_text
 from fpga_builds.doctor import Finding
 from fpga_builds.report import ber_rows, ber_text, number
+from fpga_builds.terminal import Part, Terminal, styled
 from hls.float32_frames import ROUNDED_TEXT
 
 SHOWN = 5
 """Frames of float32 rounding that a terminal shows."""
-MARKS = {
-    True: "[green]passed[/green]",
-    False: "[red]FAILED[/red]",
-    None: "[yellow]not decided[/yellow]",
+MARKS: Mapping[bool | None, Part] = {
+    True: ("passed", "green"),
+    False: ("FAILED", "red"),
+    None: ("not decided", "yellow"),
 }
 
 
 def console() -> Console:
     """Standard output; wide where it is no terminal, so that nothing is cut off."""
-    plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=160)
+    plain = Terminal()
+    return plain if plain.is_terminal else Terminal(width=160)
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:
@@ -37,7 +39,7 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     for column in ("tool", "", "version", "needed", "what for", "how to get it"):
         table.add_column(column)
     for item in findings:
-        mark = "[green]found[/green]" if item.found else "[red]missing[/red]"
+        mark = styled(("found", "green") if item.found else ("missing", "red"))
         need = "yes" if item.required else "optional"
         table.add_row(item.name, mark, item.version, need, item.use, item.hint)
     return table
@@ -54,13 +56,12 @@ def builds_table(rows: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def _report_state(row: dict[str, Any]) -> str:
+def _report_state(row: dict[str, Any]) -> Text:
     """How the last report ended, and whether it still stands for the results beside it."""
     if not row["report"]:
-        return "-"
-    words = {None: "not decided", True: "[green]passed[/green]", False: "[red]failed[/red]"}
+        return styled("-")
     newer = row["newer_results"]
-    return words[row["passed"]] + (f", older than {', '.join(newer)}" if newer else "")
+    return styled(MARKS[row["passed"]], f", older than {', '.join(newer)}" if newer else "")
 
 
 def ber_table(title: str, curves: dict[str, Any]) -> Table:
@@ -95,10 +96,10 @@ def show_simulation(out: Console, body: dict[str, Any]) -> None:
     if body.get("points"):
         curves = {"rtl": body["points"], "qonnx": body["qonnx_points"], **body.get("curves", {})}
         out.print(ber_table(f"{body['build']}: bit error rate", curves))
-    equal = "every bit equals" if body["mismatches"] == 0 else "[red]bits differ from[/red]"
+    equal = ("every bit equals", "") if body["mismatches"] == 0 else ("bits differ from", "red")
     what = "exact arithmetic" if body.get("float32_frames") else "the QONNX execution"
-    fed = body.get("stimulus", "frames")
-    out.print(f"frames      {number(body['frames'])} {fed} on RTL, {equal} {what}")
+    fed = f"frames      {number(body['frames'])} {body.get('stimulus', 'frames')} on RTL, "
+    out.print(styled(fed, equal, f" {what}"))
     for line in float32_lines(body):
         out.print(line)
     clock = body["clock_mhz"]
@@ -135,12 +136,12 @@ def float32_lines(body: Mapping[str, Any]) -> list[str]:
 def show_report(out: Console, body: dict[str, Any], folder: Path) -> None:
     """Checks and paths of a report."""
     for check in body["checks"]:
-        mark = MARKS[check["passed"]]
-        out.print(f"check       {mark}  {check['name']}: {number(check['value'])}, {check['rule']}")
+        found = f"  {check['name']}: {number(check['value'])}, {check['rule']}"
+        out.print(styled("check       ", MARKS[check["passed"]], found))
     shown = body["remarks"][:1]
     shown += [r for r in body["remarks"][1:] if r.startswith(("Left out", "Step "))]
     for remark in shown:
-        out.print(f"remark      {remark}", markup=False)
+        out.print(f"remark      {remark}")
     for name in ("ber", "csi"):
         if name in body["plots"]:
             out.print(f"plot        {folder / body['plots'][name]}")
@@ -159,8 +160,8 @@ def compare_table(a: str, b: str, rows: Sequence[dict[str, Any]]) -> Table:
     for row in rows:
         change = "-" if row["change"] is None else f"{row['change']:+.1%}"
         verdict = row["verdict"]
-        shown = f"[{color[verdict]}]{verdict}[/]" if verdict in color else verdict
+        shown = styled((verdict, color.get(verdict, "")))
         unit = "" if row["unit"] == "1" else f" [{row['unit']}]"
         cells = (number(row["a"]), number(row["b"]), change)
-        table.add_row(row["name"] + unit.replace("[", r"\["), row["stage"], *cells, shown)
+        table.add_row(row["name"] + unit, row["stage"], *cells, shown)
     return table

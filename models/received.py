@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from models.errors import ConfigError
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+BUILD_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 PART = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
 """A part of a path: nothing that a script of a tool would read as anything but a name."""
 IN_SCRIPTS = re.compile(r"[\s\x00-\x1f\x7f;$`&|<>(){}*?#!'\"\\\[\]]")
@@ -76,6 +78,12 @@ def odd_character(path: object) -> str | None:
     """The first character of a path that no script of a tool may meet, or None."""
     found = IN_SCRIPTS.search(str(path))
     return found[0] if found is not None else None
+
+
+def control_character(text: str, allowed: str = "") -> str | None:
+    """The first character that no name has: a control, or half of one (undecodable bytes)."""
+    odd = (c for c in text if c not in allowed and unicodedata.category(c) in ("Cc", "Cs"))
+    return next(odd, None)
 
 
 def refuse_links(folder: Path, names: Iterable[str]) -> None:

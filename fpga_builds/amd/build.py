@@ -36,6 +36,7 @@ from fpga_builds.eda.vivado import (
 )
 from fpga_builds.progress import Reporter
 from fpga_builds.storage import read_json, replace_folder, write_json
+from fpga_builds.terminal import styled
 from hls.cycles import accelerator_cycles
 from hls.ir import Accelerator
 from hls.sim.tools import log_tail
@@ -193,7 +194,7 @@ def _run_finn(job: AmdJob, target: _Target, limit_s: float | None) -> dict[str, 
 
 def _started(job: AmdJob, call: Call) -> None:
     log.info("%s in %s", call.title, call.command[0])
-    job.reporter.line(f"  [dim]{call.title}[/dim]")
+    job.reporter.line(styled((f"  {call.title}", "dim")))
 
 
 def _finn_error(work: Path, calls: Path, log_file: Path) -> PhyfoldError:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fpga_builds.markdown import markdown_text
 from fpga_builds.storage import write_json
 from hls.ir import Accelerator, Border
 from models.files import storage_guard
@@ -61,7 +62,7 @@ def _border(border: Border) -> dict[str, Any]:
 
 
 def _readme(acc: Accelerator, board: str) -> str:
-    return f"""# {acc.name} on {board}
+    return f"""# {markdown_text(acc.name)} on {markdown_text(board)}
 
 | file | what it is |
 |---|---|

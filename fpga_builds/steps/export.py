@@ -146,7 +146,9 @@ def _external(config: BuildConfig) -> tuple[Path, ...]:
     if config.network.model is None:
         return ()
     path = Path(config.network.model)
-    return (path, *(external_files(path) if path.is_file() else ()))
+    if not path.is_file():
+        raise ConfigError(f"network.model = {str(path)!r}: no such file")
+    return (path, *external_files(path))
 
 
 def _settings(config: BuildConfig) -> object:
