@@ -12,9 +12,9 @@ import pytest
 from board_chains import tiny
 
 from fpga_builds import cli
+from fpga_builds.rtl_index import load_rtl
 from fpga_builds.runner import execute
 from fpga_builds.state import StepRecord, load_record
-from fpga_builds.steps.hdl import load_rtl
 from fpga_builds.steps.train import CHECKPOINT_FILES, SHIPPED, keep_checkpoint
 from fpga_builds.storage import write_json
 from hls.board import load_board
