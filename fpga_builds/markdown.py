@@ -16,14 +16,18 @@ from fpga_builds.terminal import visible
 
 SPECIAL = re.compile(r"[\\`*<>\[\]|&~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 LINK = re.compile(r":(?=//)|(?<=\bwww)\.|(?<=\bmailto):", re.IGNORECASE)
-START = re.compile(r"#|[-+=](?=[-+=\s])")
-NUMBERED = re.compile(r"(\d+)([.)])(?=\s)")
+START = re.compile(r"#|[-+=](?=[-+=\s]|$)")
+NUMBERED = re.compile(r"(\d+)([.)])(?=\s|$)")
+MISSING = "-"
+"""What stands for a missing number in a cell of a table; readable as it is."""
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def markdown_text(text: str) -> str:
     """Text as it stands, on one line, wherever in a Markdown file it is put."""
     line = " ".join(visible(" ".join(text.split())).split())
+    if line == MISSING:
+        return line
     line = LINK.sub(lambda match: "\\" + match[0], SPECIAL.sub(lambda match: "\\" + match[0], line))
     line = NUMBERED.sub(r"\1\\\2", line) if NUMBERED.match(line) else line
     return "\\" + line if START.match(line) else line

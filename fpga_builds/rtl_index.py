@@ -31,6 +31,8 @@ def load_rtl(index: Path) -> RtlFiles:
     if not isinstance(body, dict):
         raise CheckError(f"{index}: not readable", hint="run `phyfold run` again")
     try:
+        if set(body) != {"top_name", "sources", "data_files"}:
+            raise KeyError(", ".join(sorted(body)))
         top, root = str(body["top_name"]), index.parent
         sources, data = (
             tuple(member(root, name, index) for name in body[key])

@@ -88,14 +88,14 @@ def collect(root: Path, kept: Path) -> tuple[list[str], list[str]]:
             continue
         if not report.get("passed") or not report.get("frames"):
             continue
-        if newer := newer_than(report, path.parent):
-            refused.append(f"{path}: older than the results beside it ({', '.join(newer)})")
-            continue
         if not BUILD_NAME.fullmatch(str(report["build"])):
             raise ConfigError(
                 f"{path}: build = {report['build']!r} is no name of a build",
                 hint="names are lower-case letters, digits and _; move this folder away",
             )
+        if newer := newer_than(report, path.parent):
+            refused.append(f"{path}: older than the results beside it ({', '.join(newer)})")
+            continue
         place = kept / f"{report['build']}.json"
         old = read_json(place)
         known = old if isinstance(old, dict) else {"frames": 0, "weights_sha256": None}

@@ -15,35 +15,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from models.errors import ConfigError
+from models.folders import IDENTIFIER, member
 
-IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 BUILD_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 PART = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
 """A part of a path: nothing that a script of a tool would read as anything but a name."""
 IN_SCRIPTS = re.compile(r"[\s\x00-\x1f\x7f;$`&|<>(){}*?#!'\"\\\[\]]")
 """What scripts of tools (Tcl, shell, Yosys) read as more than a part of a name."""
-LINK_HINT = "put the file itself there; ask whoever sent the folder what the link is for"
 
 
 def inside(folder: Path, name: object) -> Path:
-    """The place of ``name``, a path relative to a received folder.
+    """The place of ``name``, a path relative to a received folder, see `models.folders.member`.
 
     Raises:
         ConfigError: it is no such path, leads out of the folder, or a part of it is a link.
     """
-    parts = name.split("/") if isinstance(name, str) else []
-    if not parts or any(not PART.fullmatch(part) or part in (".", "..") for part in parts):
-        raise ConfigError(
-            f"{folder}: names {name!r}, which is no file in it",
-            hint="paths are relative to the folder, without '..', of letters, digits and _.+-; "
-            "make the folder again",
-        )
-    place = folder
-    for part in parts:
-        place /= part
-        if place.is_symlink():
-            raise _link(place)
-    return place
+    return member(folder, name, folder)
 
 
 def identifier(name: object, source: str) -> str:
@@ -107,7 +94,3 @@ def _has_link(place: Path) -> bool:
         for root, folders, files in os.walk(place)
         for name in (*folders, *files)
     )
-
-
-def _link(place: Path) -> ConfigError:
-    return ConfigError(f"{place}: is a link, which is not followed", hint=LINK_HINT)

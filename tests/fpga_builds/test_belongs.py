@@ -149,8 +149,8 @@ def test_an_old_report_says_that_it_is_old(tmp_path: Path, monkeypatch: pytest.M
     record(out, 60, "baselines", {}, "later")
     (row,) = commands.list_builds()
     assert row["newer_results"] == ["baselines"]
-    shown = list(builds_table([row]).columns[3].cells)
-    assert shown == ["[green]passed[/green], older than baselines"]
+    shown = [str(cell) for cell in builds_table([row]).columns[3].cells]
+    assert shown == ["passed, older than baselines"]
     assert newer_than({"passed": True}, out) == ["all steps"]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -77,6 +77,7 @@ def test_a_cell_stays_a_cell(text: str) -> None:
 
 @given(st.text())
 def test_any_text_is_one_paragraph_of_itself(text: str) -> None:
+    assume(text.strip() != "-")  # what stands for a missing number in a cell, and stays readable
     found = tokens(f"{markdown_text(text)}\n")
     assert "".join(t.content for t in found if t.type.startswith("text")) == plain(text)
     assert {t.type for t in found} <= {
@@ -194,14 +195,14 @@ def report(name: str) -> dict[str, Any]:
     return {
         "build": name, "description": "", "phyfold": "0", "seed": 1, "frames": 10, "passed": True,
         "weights_sha256": "0", "checks": [], "metrics": [], "curves": {"rtl": [{"snr_db": 8.0,
-        "ber": 1e-2, "ci95": [1e-3, 1e-1], "frames": 10}]}, "steps": [],
+        "ber": 1e-2, "ci95": [1e-3, 1e-1], "frames": 10}]}, "steps": [], "results": {},
         "config": {"compile": {"part": "x | <!-- results:end --> [l](http://x)"}},
     }  # fmt: skip
 
 
 def test_the_table_escapes_what_reports_say(tmp_path: Path) -> None:
     write_json(tmp_path / "build" / "demo" / "report.json", report("demo"))
-    assert table.collect(tmp_path / "build", tmp_path / "kept") == ["demo"]
+    assert table.collect(tmp_path / "build", tmp_path / "kept") == (["demo"], [])
     kept = json.loads((tmp_path / "kept" / "demo.json").read_text())
     write_json(tmp_path / "kept" / "demo.json", {**kept, "build": "de`mo | <b>x</b>"})
     text = table.table(tmp_path / "kept")
@@ -241,7 +242,8 @@ def printed(item: object) -> str:
 def test_a_terminal_shows_text_as_it_is(text: str) -> None:
     assert visible(text) in printed(text)
     assert visible(text) in printed(styled("a ", (text, "red")))
-    rows = [{"build": text, "description": text, "checkpoint": True, "passed": False}]
+    row = {"build": text, "description": text, "checkpoint": True, "passed": False}
+    rows = [{**row, "report": True, "newer_results": []}]
     assert printed(views.builds_table(rows)).count(visible(text)) == 2
     row = {"name": text, "stage": "s", "unit": text, "a": 1.0, "b": 2.0, "change": 1.0,
            "verdict": "worse"}  # fmt: skip

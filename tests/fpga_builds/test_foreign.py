@@ -47,7 +47,7 @@ def test_a_link_in_a_checkpoint_is_not_published(
     secret.write_text("do not publish")
     (checkpoint / name).unlink(missing_ok=True)
     (checkpoint / name).symlink_to(secret)
-    with pytest.raises(ConfigError, match=f"received/{name}: is a link, which is not followed"):
+    with pytest.raises(ConfigError, match=f"received/{name}: a symbolic link"):
         keep_checkpoint(checkpoint, tmp_path / "kept")
     handler = signal.getsignal(signal.SIGTERM)
     words = ["export", "fullycon_w4a4", "--checkpoint", str(checkpoint)]
@@ -57,7 +57,7 @@ def test_a_link_in_a_checkpoint_is_not_published(
         signal.signal(signal.SIGTERM, handler)
     assert code == 2
     if name != "recipe.json":  # that one is asked for earlier: the folder then has no recipe
-        assert f"{name}: is a link" in capsys.readouterr().err
+        assert f"{name}: a symbolic link" in capsys.readouterr().err
     out = tmp_path / "out"
     assert not any(b"publish" in p.read_bytes() for p in out.rglob("*") if p.is_file())
 
@@ -97,12 +97,12 @@ def test_a_record_with_links_in_it_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"sources": ["../secret.sv"]}, ConfigError, "which is no file in it"),
-        ({"sources": ["/etc/passwd"]}, ConfigError, "which is no file in it"),
-        ({"sources": ["rtl/a.sv; shell touch x"]}, ConfigError, "which is no file in it"),
-        ({"data_files": ["rtl/link"]}, ConfigError, "is a link"),
-        ({"top_name": "top; shell touch x"}, ConfigError, "is no name"),
-        ({"extra": 1}, CheckError, "not readable"),
+        ({"sources": ["../secret.sv"]}, ConfigError, "must be a plain name below"),
+        ({"sources": ["/etc/passwd"]}, ConfigError, "must be a plain name below"),
+        ({"sources": ["rtl/a.sv; shell touch x"]}, ConfigError, "must be a plain name below"),
+        ({"data_files": ["rtl/link"]}, ConfigError, "a symbolic link"),
+        ({"top_name": "top; shell touch x"}, CheckError, "is no name of a module"),
+        ({"extra": 1}, CheckError, "no list of RTL"),
     ],
 )
 def test_an_index_of_rtl_names_files_in_its_folder(
@@ -121,13 +121,13 @@ def test_an_index_of_rtl_names_files_in_its_folder(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lpf": "../../secret"}, "which is no file in it"),
-        ({"sources": ["/etc/passwd"]}, "which is no file in it"),
-        ({"data_files": ["rtl/link.dat"]}, "is a link"),
-        ({"top_name": "x; shell y"}, "is no name"),
-        ({"sources": None}, "not as a board package is"),
-        ({"build_hash": "zz"}, "not as a board package is"),
-        ({"input": {}}, "not as a board package is"),
+        ({"lpf": "../../secret"}, "must be a plain name below"),
+        ({"sources": ["/etc/passwd"]}, "must be a plain name below"),
+        ({"data_files": ["rtl/link.dat"]}, "a symbolic link"),
+        ({"top_name": "x; shell y"}, "no board package .*names no top"),
+        ({"sources": None}, "no board package"),
+        ({"build_hash": "zz"}, "no board package"),
+        ({"input": {}}, "no board package"),
         ({"board": "a; b"}, "board 'a; b' is unknown"),
     ],
 )
