@@ -264,10 +264,13 @@ def belonging(
 ) -> list[str]:
     """What is not shown and why, and results made with other settings than the build has now."""
     remarks = [f"Left out, step {step}: {reason}." for step, reason in left_out.items()]
+    alike: dict[str, list[str]] = {}
     for name, snrs in others.items():
         where = ", ".join(f"{snr:g}" for snr in snrs)
+        alike.setdefault(where, []).append(plots.LABELS[name])
+    for where, names in alike.items():
         remarks.append(
-            f"Left out, {plots.LABELS[name]} at {where} dB: counted on other frames than the RTL "
+            f"Left out, {', '.join(names)} at {where} dB: counted on other frames than the RTL "
             "(seed, number or channel); `phyfold run` with the same options counts them again."
         )
     now = config.model_dump(mode="json")

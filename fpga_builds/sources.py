@@ -13,7 +13,7 @@ where it counts errors, `score_reads`) as what it reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -36,7 +36,6 @@ from fpga_builds.stimulus import (
     snrs_of,
     system_of,
 )
-from fpga_builds.storage import hash_path
 from hls.ir import Accelerator, Border, IntArray
 from models.errors import ConfigError
 
@@ -183,25 +182,23 @@ def count_nothing(_chunk: Chunk, _sent: Any, _outputs: IntArray) -> None:
     """Soft outputs: there are no bits to count."""
 
 
-def require_frames(config: BuildConfig, state: State) -> None:
+def require_frames(config: BuildConfig, state: State, left_out: Mapping[str, str]) -> None:
     """Refuse a folder that does not hold what `frame_reads` and `score_reads` name.
+
+    left_out: steps whose results do not fit the others, and why, see `belongs.fitting`.
 
     Raises:
         ConfigError: something is missing, or codewords and samples are of different runs.
     """
     way_out = f"`phyfold simulate {config.name}` makes them, `--samples N` says how many"
+    if kind_of(config) is Kind.CODEWORDS and "feedback" in left_out and state.has("samples"):
+        raise ConfigError(
+            f"{config.name}: the codewords are of other samples than those of the step data",
+            hint=way_out,
+        )
     for name in (*frame_reads(config), *score_reads(config)):
         if not state.has(name):
             raise ConfigError(f"{config.name}: no {name} there to measure with", hint=way_out)
-    feedback = state.records.get("feedback")
-    if feedback is None or kind_of(config) is not Kind.CODEWORDS:
-        return
-    if feedback.depends.get("input samples") != hash_path(state.file("samples")):
-        raise ConfigError(
-            f"{config.name}: the codewords in {feedback.folder} are of other samples than those "
-            "of the step data",
-            hint=way_out,
-        )
 
 
 def remarks(config: BuildConfig) -> Sequence[str]:

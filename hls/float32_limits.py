@@ -9,7 +9,6 @@ mismatch, unless qonnx' own execution of the frame agrees with the hardware.
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from hls.ir import Accelerator, IntArray, Layer
 from models.errors import CompileError
 from models.files import write_atomic
+from models.limits import UNREADABLE, load_arrays
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -133,20 +133,20 @@ class FloatLimits:
         if not path.is_file():
             return cls()
         try:
-            with np.load(path, allow_pickle=False) as data:
-                names, spans = data["names"], data["spans"]
-                facts = zip(names, data["scale"], data["bias"], data["bipolar"], strict=True)
-                stages = tuple(
-                    Stage(
-                        *(str(layer), str(quantizer), float(scale)),
-                        bias=int(bias),
-                        bipolar=bool(bipolar),
-                        spans=spans[spans[:, 0] == i, 1:],
-                    )
-                    for i, ((layer, quantizer), scale, bias, bipolar) in enumerate(facts)
+            data = load_arrays(path)
+            names, spans = data["names"], data["spans"]
+            facts = zip(names, data["scale"], data["bias"], data["bipolar"], strict=True)
+            stages = tuple(
+                Stage(
+                    *(str(layer), str(quantizer), float(scale)),
+                    bias=int(bias),
+                    bipolar=bool(bipolar),
+                    spans=spans[spans[:, 0] == i, 1:],
                 )
-                return cls(stages, data["outputs"])
-        except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+                for i, ((layer, quantizer), scale, bias, bipolar) in enumerate(facts)
+            )
+            return cls(stages, data["outputs"])
+        except (*UNREADABLE, IndexError) as error:
             raise CompileError(
                 f"{path}: not readable ({error})", hint="run `phyfold compile` again"
             ) from error

@@ -158,21 +158,25 @@ def ber(job: Job, line: Line, packages: list[BoardPackage]) -> dict[str, Any]:
 
 
 def _reference(job: Job) -> Reference:
-    from hls.float32_frames import FloatReference
+    from hls.float32_frames import FloatReference, Verdict
     from hls.qonnx_exec import load_model, run_qonnx
 
-    state, _left_out = job.flow.present()
+    state, left_out = job.flow.present()
     for name in ("model", "accelerator"):
         if not state.has(name):
             raise ConfigError(
                 f"{job.out}: no {name} there to compare with",
                 hint=f"`phyfold compile {job.config.name}` makes it",
             )
-    require_frames(job.config, state)
+    require_frames(job.config, state, left_out)
     model = load_model(state.file("model"))
     accelerator = Accelerator.load(state.file("accelerator"))
     kind = job.config.compile.output
-    judge = FloatReference.open(state.file("accelerator"), state.file("model"), kind).judge
+    files = (state.file("accelerator"), state.file("model"))
+
+    def judge(*frames: Any) -> Verdict:
+        return FloatReference.open(*files, kind).judge(*frames)
+
     return Reference(accelerator, lambda x: run_qonnx(model, x), state.file, judge)
 
 

@@ -37,6 +37,7 @@ from hls.float32_frames import LISTED, FloatReference, Verdict, listed
 from hls.ir import Accelerator, IntArray
 from models.errors import CheckError, MismatchError, PhyfoldError
 from models.files import write_atomic
+from models.limits import UNREADABLE, load_array
 from models.sealed import read_sealed, tell_unusable, write_sealed
 
 if TYPE_CHECKING:
@@ -223,8 +224,8 @@ def _kept(path: Path, belongs_to: str, *, outputs: bool) -> dict[str, Any] | Non
 
 def _load_outputs(path: Path) -> IntArray | None:
     try:
-        array: IntArray = np.load(path, allow_pickle=False).astype(np.int64)
-    except (OSError, ValueError, EOFError):
+        array: IntArray = load_array(path).astype(np.int64)
+    except UNREADABLE:
         return None
     return array
 

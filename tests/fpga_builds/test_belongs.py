@@ -55,7 +55,10 @@ def test_figures_of_other_frames_are_left_out_of_the_report(tmp_path: Path) -> N
     assert body["curves"]["zf"] == body["curves"]["mmse"] == []
     assert not [m for m in body["metrics"] if m["stage"] == "software"]
     text = " ".join(body["remarks"])
-    assert "Left out, zero forcing at 0, 4 dB: counted on other frames than the RTL" in text
+    assert (
+        "Left out, zero forcing, linear MMSE at 0, 4 dB: counted on other frames than the RTL"
+        in text
+    )
 
 
 def test_figures_of_the_same_frames_stand_side_by_side(tmp_path: Path) -> None:

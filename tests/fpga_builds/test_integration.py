@@ -158,7 +158,7 @@ def test_shards_and_disturbance_do_not_change_a_bit(finished: Finished, tmp_path
     assert code == 0
     assert disturbed["points"] == result["points"]
     assert disturbed["disturbed"]
-    assert [check["name"] for check in disturbed["checks"]] == ["mismatches"]
+    assert [check["name"] for check in disturbed["checks"]] == ["mismatches", "ber_errors"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])

@@ -116,7 +116,7 @@ def test_codewords_of_other_samples_are_no_measure(
     ("words", "message"),
     [
         (["--snr-db", "8"], "--snr-db is of detectors, this is a CSI network"),
-        (["--seed", "3"], "a board is measured with the samples in the build's folder"),
+        (["--seed", "3"], "--seed 3: the samples of 'small' are not drawn"),
     ],
 )
 def test_what_a_board_cannot_change_is_refused(

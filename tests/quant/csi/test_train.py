@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training: it learns, it resumes exactly, it prunes; checkpoints, their metrics, the commands."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from quant.csi.recipe import (
     CsiTrainConfig,
 )
 from quant.csi.train import CsiProgress, CsiTrainer, CsiTrainOptions, train_csi
+from quant.measured import read_measured
 from quant.recipe import PruningConfig
 
 OPTIONS = CsiTrainOptions(log_every=2, threads=1)
@@ -142,7 +142,7 @@ def test_balanced_pruning_of_kernels(tmp_path: Path, small: CsiData) -> None:
 
 def test_metrics_beside_the_checkpoint(trained: Path, small: CsiData) -> None:
     result = measure_csi(trained / "small", small)
-    assert json.loads((trained / "small" / "metrics.json").read_text()) == result
+    assert read_measured(trained / "small") == result
     network = load_csi_checkpoint(trained / "small")[1]
     assert result["nmse_db"] == count(small.test, _output(network, small.test)).nmse_db
     assert result["ci95"][0] < result["nmse_db"] < result["ci95"][1]
