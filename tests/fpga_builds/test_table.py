@@ -110,3 +110,13 @@ def test_nothing_kept_says_how_to_get_it(
     assert table.main(words) == 0
     assert "No results yet" in readme.read_text()
     assert "results taken: none; table written" in capsys.readouterr().out
+
+
+def test_frames_that_float32_rounds_are_not_said_to_equal_qonnx(tmp_path: Path) -> None:
+    body = report("fullycon_w4a4", 1000)
+    body["metrics"].append({"name": "float32_frames", "stage": "rtlsim", "value": 7})
+    write_json(tmp_path / "build" / "fullycon_w4a4" / "report.json", body)
+    table.collect(tmp_path / "build", tmp_path / "kept")
+    text = table.table(tmp_path / "kept")
+    assert "equal exact arithmetic (7 of them QONNX' float32 rounds otherwise) bit for bit" in text
+    assert "equal the QONNX execution" not in text
