@@ -14,6 +14,7 @@ from fpga_builds.commands import ROOT, Job, configure
 from fpga_builds.csi import nmse_text
 from fpga_builds.options import Json, Out, Quiet
 from fpga_builds.progress import Reporter
+from fpga_builds.report import ber_text
 from fpga_builds.runner import Outcome
 from fpga_builds.terminal import styled
 from hls.float32_frames import ROUNDED_TEXT
@@ -186,7 +187,7 @@ def show_ber(console: Any, body: dict[str, Any]) -> None:
     for point in body["points"]:
         low, high = point["ci95"]
         console.print(
-            f"{point['snr_db']:>4g} dB     BER {point['ber']:.3e} ({low:.2e} to {high:.2e}), "
+            f"{point['snr_db']:>4g} dB     BER {ber_text(point)} ({low:.2e} to {high:.2e}), "
             f"{point['errors']:,} errors in {point['bits']:,} bits"
         )
     equal = ("every bit equals", "") if not body["mismatches"] else ("bits differ from", "red")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fpga_builds.config import BUILDS_FOLDER, BuildConfig, load_build
 from fpga_builds.flow import Step, StepContext, StepOutput
-from fpga_builds.metrics import Better, Metric
+from fpga_builds.metrics import Better, Metric, too_few_errors
 from fpga_builds.progress import Reporter
 from fpga_builds.shipped import SHIPPED, checkpoint_files, checkpoint_path
 from fpga_builds.storage import read_json
@@ -180,13 +180,16 @@ def _check_channel(config: BuildConfig, recipe: Any) -> None:
 
 
 def _metrics(body: dict[str, Any]) -> tuple[Metric, ...]:
+    from models.ber import BerPoint
+
     version = str(body.get("torch") or package_version("torch"))
     metrics = []
-    for point in body.get("points", []):
+    for point in (BerPoint.from_json(item).to_json() for item in body.get("points", [])):
+        few = point["upper_bound"] is not None
         metrics.append(
             Metric(
                 name=f"ber.snr_{point['snr_db']:g}",
-                value=point["ber"],
+                value=None if few else point["ber"],
                 unit="1",
                 better="lower",
                 stage="train",
@@ -194,6 +197,8 @@ def _metrics(body: dict[str, Any]) -> tuple[Metric, ...]:
                 version=version,
                 source=METRICS_FILE,
                 ci95=(point["ci95"][0], point["ci95"][1]),
+                reason=too_few_errors(point) if few else "",
+                counted=point["errors"],
             )
         )
     cost = body.get("cost", {})

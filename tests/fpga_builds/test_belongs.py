@@ -256,3 +256,13 @@ def test_verdicts_in_words() -> None:
     assert said(True, True) == "All checks passed"
     assert said(True, None) == "Not decided: c1; the other checks passed"
     assert said(False, None) == "Checks failed: c0"
+
+
+def test_a_trained_ber_of_few_errors_is_a_bound_too() -> None:
+    from fpga_builds.steps.train import _metrics
+
+    body = {"points": [point(4).to_json(), point(40, 8.0).to_json()]}
+    found = {metric.name: metric for metric in _metrics(body)}
+    assert found["ber.snr_14"].value is None
+    assert "4 errors in 6,000 bits, fewer than 10" in found["ber.snr_14"].reason
+    assert found["ber.snr_8"].value == pytest.approx(40 / 6000)
