@@ -22,6 +22,7 @@ from fake_bench import accelerator as bench_accelerator
 from fake_bench import config_of as detector
 
 from fpga_builds import commands_synth, sources
+from fpga_builds.belongs import misfit
 from fpga_builds.board import ber
 from fpga_builds.board.frames import FramesResult
 from fpga_builds.commands import Job
@@ -335,18 +336,20 @@ def test_other_data_or_seed_simulates_the_netlist_again() -> None:
 
 def test_a_folder_without_samples_or_with_codewords_of_others_is_refused(tmp_path: Path) -> None:
     build = finished("decoder", tmp_path / "a")
-    sources.require_frames(build.config, build.state)
+    sources.require_frames(build.config, build.state, {})
     lost = [r for name, r in build.state.records.items() if name != "feedback"]
     state = State({record.step: record for record in lost})
     with pytest.raises(ConfigError, match="no feedback there to measure with") as caught:
-        sources.require_frames(build.config, state)
+        sources.require_frames(build.config, state, {})
     assert f"phyfold simulate {NAMES['decoder']}" in caught.value.hint
     np.savez(build.state.file("samples"), samples=build.samples[::-1])
+    reason = misfit(build.state.records["feedback"], state)
+    assert "another 'samples'" in reason
     with pytest.raises(ConfigError, match="are of other samples than those of the step data"):
-        sources.require_frames(build.config, build.state)
+        sources.require_frames(build.config, state, {"feedback": reason})
     alone = finished("encoder", tmp_path / "b")
-    sources.require_frames(alone.config, alone.state)
-    sources.require_frames(detector(), State())
+    sources.require_frames(alone.config, alone.state, {})
+    sources.require_frames(detector(), State(), {})
 
 
 @pytest.mark.verilator
