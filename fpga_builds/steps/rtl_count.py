@@ -186,7 +186,7 @@ def cache_key(context: StepContext, keyed: tuple[Any, ...] = ()) -> str:
 def count_chunks(context: StepContext, bench: Bench) -> list[dict[str, Any]]:
     """The records of all chunks: read where they were counted before, else counted now."""
     key = cache_key(context, bench.keyed)
-    folder = _cache_folder(context, bench)
+    folder = _cache_folder(context, key)
     chunks = stimulus.chunks_of(context.config)
     total = sum(chunk.frames for chunk in chunks)
     records: list[dict[str, Any]] = []
@@ -238,7 +238,7 @@ def _outputs_hash(outputs: IntArray | None) -> str | None:
 
 def outputs_of(context: StepContext, bench: Bench) -> IntArray:
     """Outputs [n, out] of all chunks, in order, of a bench that keeps them and has counted."""
-    folder = _cache_folder(context, bench)
+    folder = _cache_folder(context, cache_key(context, bench.keyed))
     chunks = stimulus.chunks_of(context.config)
     found = [_load_outputs(folder / f"{chunk.label}.npy") for chunk in chunks]
     parts = [part for part in found if part is not None]
@@ -261,8 +261,8 @@ def save_array(path: Path, array: IntArray) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def _cache_folder(context: StepContext, bench: Bench) -> Path:
-    return context.cache / "simulate" / cache_key(context, bench.keyed)[:16]
+def _cache_folder(context: StepContext, key: str) -> Path:
+    return context.cache / "simulate" / key[:16]
 
 
 def _shifted(advance: Advance, before: int, total: int, done: int, _frames: int) -> None:

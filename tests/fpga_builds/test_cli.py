@@ -5,28 +5,17 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run
 
 from fpga_builds import cli, commands, doctor
 from fpga_builds.runner import execute
 from models.errors import CheckError, MismatchError, StorageError, ToolMissingError
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    """Exit code, standard output, standard error of one command line."""
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        code = execute(cli.app, words)
-    finally:
-        signal.signal(signal.SIGTERM, handler)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def test_list_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:

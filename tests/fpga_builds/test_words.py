@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from command_line import run
 
 from fpga_builds import cli, commands, config
 from fpga_builds.config import load_build, parse_build
@@ -33,16 +34,6 @@ LONG = {"name": "x" * 300, "path": "y/" * 3000 + "z", "word": "x" * 100_000}
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of its own for what commands write by default."""
     monkeypatch.chdir(tmp_path)
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        code = execute(cli.app, words)
-    finally:
-        signal.signal(signal.SIGTERM, handler)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
