@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from hls.cycles import FIFO_BLOCK_DEPTH, rom_blocks, rom_regs, rom_rows
+from hls.cycle_terms import FIFO_BLOCK_DEPTH, rom_blocks, rom_regs, rom_rows
 from hls.devices import Device
 
 LUT_PRICE = {"ecp5": 16.0, "xc7": 65.3, "xcup": 65.3}

@@ -30,7 +30,7 @@ from hls.cost_terms import (
     tree_adders,
     tree_bits,
 )
-from hls.cycles import FIFO_BLOCK_DEPTH, rom_regs, tree_levels
+from hls.cycle_terms import FIFO_BLOCK_DEPTH, rom_regs, tree_levels
 from hls.devices import Device
 from hls.image_costs import IMAGE_MODELS
 from hls.ir import Accelerator, Layer, Stream

@@ -1,29 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cycle model: intervals and latencies of the kernels as formulas of their parameters.
+"""The cycle model: intervals and latencies of kernels, and of accelerators made of them.
 
-The functions mirror ``hls/rtl`` (widths: ``phy_pkg.sv``; latencies: the header of each kernel), and
-tests hold both to each other. A beat moves in the cycle in which valid and ready are high; a
-latency counts from the cycle in which a beat is taken to the one in which its result is first
-offered.
+`hls.cycle_terms` has what follows from parameters alone, `hls.image_cycles` the image kernels, and
+`hls.beat_times` whole accelerators; tests hold all of them to the RTL. A beat moves in the cycle in
+which valid and ready are high; a latency counts from the cycle in which a beat is taken to the one
+in which its result is first offered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hls.image_cycles import IMAGE_LATENCY, image_cycles, spaced
+from hls.beat_times import latency_cycles
+from hls.cycle_terms import fifo_spacing, pipeline_latency
+from hls.image_cycles import image_cycles, spaced
 from hls.ir import IMAGE_KINDS, MATRIX_KINDS, Accelerator, IntArray, Layer
 from hls.ports import input_ports, vectors_of
 from models.errors import CompileError
-
-ROM_BLOCK_DEPTH = 64
-ROM_ROW_DEPTH = 512
-ROM_ROW_WORDS = 8
-FIFO_BLOCK_DEPTH = 64
-"""Up to this depth a phy_fifo lies in LUT RAM, deeper ones in block RAM."""
 
 
 @dataclass(frozen=True)
@@ -50,86 +46,6 @@ class AcceleratorCycles:
     """First beat in to last beat out, one frame in an empty accelerator."""
     bottleneck: str
     """Name of the layer or stream that sets the interval."""
-
-
-def tree_levels(values: int) -> int:
-    """Levels of registered four-input adders that sum ``values`` numbers."""
-    levels = 0
-    while values > 1:
-        values = -(-values // 4)
-        levels += 1
-    return levels
-
-
-def rom_regs(depth: int) -> int:
-    """Registers behind a ROM of that depth [word]."""
-    if depth > ROM_ROW_DEPTH:
-        return 3
-    return 2 if depth >= ROM_BLOCK_DEPTH else 1
-
-
-def rom_blocks(depth: int, width: int) -> int:
-    """Blocks of 18 kbit side by side that hold ``depth`` <= 16384 words of ``width`` bits."""
-    for rows, bits in ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2)):
-        if depth <= rows:
-            return -(-width // bits)
-    return width
-
-
-def rom_rows(depth: int, width: int) -> int:
-    """Rows of a ROM of ``depth`` words of ``width`` bits; a row holds ceil(depth / rows) words."""
-    if depth <= ROM_ROW_DEPTH:
-        return depth
-    best, least = 16384, 0
-    for rows in (16384, 8192, 4096, 2048, 1024, 512):
-        words = -(-depth // rows)
-        blocks = rom_blocks(rows, width * words)
-        if words <= ROM_ROW_WORDS and (least == 0 or blocks < least):
-            best, least = rows, blocks
-    return min(best, depth)
-
-
-def fifo_latency(depth: int) -> int:
-    """Cycles through an empty FIFO; 0 for a wire (depth 0)."""
-    return 0 if depth == 0 else 1 + (depth > FIFO_BLOCK_DEPTH)
-
-
-def fifo_spacing(depth: int) -> int:
-    """Cycles between the beats that a FIFO can carry: one place is filled or emptied, not both."""
-    return 2 if depth == 1 else 1
-
-
-def window_rows(params: Mapping[str, int]) -> int:
-    """Rows of the line buffer of a window; see phy_window_pkg.sv."""
-    p = params
-    h, w, kh, kw = p["height"], p["width"], p["kernel_h"], p["kernel_w"]
-    done = max(w + p["pad_right"] - kw, 0)
-    first = min(kw - p["pad_left"], w)
-    above = min(kh - p["pad_top"], h) - 1
-    most = max((min(kh, h) - 1) * w + min(kw + 1, w), kh * w + first - done)
-    if h + p["pad_bottom"] >= kh:
-        most = max(most, (kh - p["pad_bottom"] + above) * w + first - done)
-    else:
-        most = max(most, (h + above) * w + first)
-    return -(-most // w)
-
-
-def pipeline_latency(layer: Layer) -> int:
-    """Cycles from taking a beat to offering the result that waited for it, in an idle layer."""
-    p = layer.params
-    if layer.kind in MATRIX_KINDS:
-        steps = p["mat_w"] // p["simd"] * (p["mat_h"] // p["pe"])
-        if layer.kind == "mvau":
-            return 4 + rom_regs(steps) + tree_levels(p["simd"])
-        return 5 + rom_regs(steps) + tree_levels(p["simd"] // p["block"] * p["nnz"])
-    if layer.kind == "thresholding":
-        folds = p["channels"] // p["pe"]
-        return 2 + sum(1 + rom_regs(folds << s) for s in range(p["steps"].bit_length()))
-    if layer.kind == "requant":
-        return 5 + rom_regs(p["channels"] // p["pe"])
-    if layer.kind == "dwc":
-        return 0 if p["in_elems"] == p["out_elems"] else 1
-    return IMAGE_LATENCY[layer.kind]
 
 
 def output_cycles(layer: Layer, taken: IntArray) -> IntArray:
@@ -182,29 +98,25 @@ def layer_cycles(layer: Layer, beats_in: int | None = None) -> LayerCycles:
 
 
 def accelerator_cycles(acc: Accelerator) -> AcceleratorCycles:
-    """Interval and latency of a stitched accelerator whose FIFOs are deep enough.
+    """Interval and latency of a stitched accelerator.
 
-    Exact for a layer whose output is free. Where streams fork and join, a branch may stop the other
-    one (FIFOs, line buffers): the latency is a lower bound then. The tests hold the RTL of graphs
-    to within 10 % of the latency and 2 % of the interval.
+    The latency is that of the RTL, FIFOs and back-pressure included (`hls.beat_times`). An
+    accelerator that stands still with the FIFOs that it has, as one of forks and joins does before
+    its FIFOs are sized, is given as it would be if no stream of its branches were ever full. The
+    interval is that of the slowest layer or stream; where streams fork and join, FIFOs that are too
+    shallow may make it longer.
     """
     source = acc.stream(acc.input.stream)
-    at = {source.name: np.arange(source.beats_per_frame, dtype=np.int64)}
     worst, bottleneck = source.beats_per_frame, source.name
     for layer in acc.layers:
-        streams = [acc.stream(name) for name in layer.inputs]
-        arrivals = [_through_fifo(at[s.name], s.fifo_depth) for s in streams]
-        at.update(zip(layer.outputs, port_cycles(layer, arrivals), strict=True))
-        ii = layer_cycles(layer, streams[0].beats_per_frame).ii
+        ii = layer_cycles(layer, acc.stream(layer.inputs[0]).beats_per_frame).ii
         if ii > worst:
             worst, bottleneck = ii, layer.name
     for stream in acc.streams:
         if stream.fifo_depth and fifo_spacing(stream.fifo_depth) * stream.beats_per_frame > worst:
             worst = fifo_spacing(stream.fifo_depth) * stream.beats_per_frame
             bottleneck = stream.name
-    sink = acc.stream(acc.output.stream)
-    last = int(_through_fifo(at[sink.name], sink.fifo_depth)[-1])
-    return AcceleratorCycles(worst, last, bottleneck)
+    return AcceleratorCycles(worst, latency_cycles(acc), bottleneck)
 
 
 def _ii(layer: Layer, most_beats: int) -> int:
@@ -218,7 +130,3 @@ def _frame(layer: Layer, beats_in: int | None) -> int:
     if beats_in is None:
         raise CompileError(f"{layer.name}: a {layer.kind} has no frame of its own: pass beats_in")
     return beats_in
-
-
-def _through_fifo(cycles: IntArray, depth: int) -> IntArray:
-    return spaced(cycles, fifo_spacing(depth)) + fifo_latency(depth)

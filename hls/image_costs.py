@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from hls.cost_terms import FITTED, Cost, Params, line_memory, lut_memory
-from hls.cycles import window_rows
+from hls.cycle_terms import window_rows
 from hls.devices import Device
 from hls.ports import window_size
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from hls.cycles import rom_rows
+from hls.cycle_terms import rom_rows
 from hls.ir import IntArray, IntFormat, Layer
 from models.errors import CompileError
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from hls.cycles import rom_rows
+from hls.cycle_terms import rom_rows
 from models.errors import CheckError, CompileError
 
 HINT = "the file was cut short or changed after it was written; run `phyfold compile` again"

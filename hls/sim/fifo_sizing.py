@@ -23,8 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hls.beat_times import branches
 from hls.cost_terms import ram_blocks
-from hls.cycles import FIFO_BLOCK_DEPTH, accelerator_cycles
+from hls.cycle_terms import FIFO_BLOCK_DEPTH
+from hls.cycles import accelerator_cycles
 from hls.ir import IMAGE_KINDS, Accelerator, IntArray, Stream
 from hls.sim.engine import MIN_WATCHDOG_CYCLES, Simulator, flat_codes
 from hls.sim.streams import fifo_scope, ordered_streams
@@ -267,19 +269,6 @@ def cheaper_depths(depth: int, width: int) -> list[int]:
 def fifo_blocks(depth: int, width: int) -> int:
     """Blocks of 18 kbit of a FIFO; none where it lies in LUT RAM."""
     return 0 if depth <= FIFO_BLOCK_DEPTH else ram_blocks(depth, width)
-
-
-def branches(accelerator: Accelerator) -> set[str]:
-    """Streams between a layer with several outputs and one with several inputs."""
-    behind: set[str] = set()
-    for layer in accelerator.layers:
-        if len(layer.outputs) > 1 or behind.intersection(layer.inputs):
-            behind.update(layer.outputs)
-    before: set[str] = set()
-    for layer in reversed(accelerator.layers):
-        if len(layer.inputs) > 1 or before.intersection(layer.outputs):
-            before.update(layer.inputs)
-    return behind & before
 
 
 def _pokes(simulator: Simulator, depths: Mapping[str, int]) -> tuple[tuple[str, str, int], ...]:

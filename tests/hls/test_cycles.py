@@ -16,17 +16,8 @@ from rtl_chains import Spec, chain, dwc, frames, mvau, requant, sparse, threshol
 from rtl_graphs import add, channels, duplicate, from_spec
 
 from hls import reference
-from hls.cycles import (
-    accelerator_cycles,
-    fifo_latency,
-    layer_cycles,
-    output_cycles,
-    port_cycles,
-    rom_regs,
-    rom_rows,
-    tree_levels,
-    window_rows,
-)
+from hls.cycle_terms import fifo_latency, rom_regs, rom_rows, tree_levels, window_rows
+from hls.cycles import accelerator_cycles, layer_cycles, output_cycles, port_cycles
 from hls.image_cycles import window_needs
 from hls.ir import Accelerator, IntFormat
 from hls.ports import window_size

@@ -12,11 +12,12 @@ from rtl_graphs import residual, small_network
 from sim_chains import Dense, chain
 
 import hls.sim.fifo_sizing as sizing
+from hls.beat_times import branches
 from hls.cycles import AcceleratorCycles, accelerator_cycles
 from hls.folding import Fold, apply_folding
 from hls.ir import Accelerator, Border, IntFormat, Layer, Stream
 from hls.sim.engine import simulate
-from hls.sim.fifo_sizing import branches, random_codes, size_fifos
+from hls.sim.fifo_sizing import random_codes, size_fifos
 from hls.sim.verilate import Variant, build
 from hls.stitch import write_rtl
 from models.errors import CheckError
