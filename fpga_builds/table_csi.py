@@ -22,6 +22,7 @@ METRICS = (
     ("weights", "train"),
     ("macs", "train"),
     ("fifo_bits", "rtlsim"),
+    ("fifo_bits", "estimate"),
     ("ff", "estimate"),
     *((name, "synth") for name in ("lut", "ff", "bram18", "dsp")),
 )
@@ -109,6 +110,10 @@ class _Values:
         found: float | None = self.metrics.get((name, stage), {}).get("value")
         return found
 
+    def first(self, name: str, *stages: str) -> str:
+        """The first of ``stages`` that has a value; the first of all if none has."""
+        return next((s for s in stages if self.value(name, s) is not None), stages[0])
+
     def cell(self, name: str, stage: str, form: str = ",.0f", unit: float = 1.0) -> str:
         """Its value in ``unit``, formatted; a dash where it is missing."""
         value = self.value(name, stage)
@@ -148,6 +153,6 @@ def _page_cells(row: Mapping[str, Any]) -> list[str]:
         values.cell("latency_us", "rtlsim", ".2f", 1e3),
         *(values.cell(n, "estimate") for n in ("multipliers", "lut", "ff", "bram18", "dsp")),
         values.cell("weight_memory_bits", "estimate", ",.0f", 1e3),
-        values.cell("fifo_bits", "rtlsim", ",.0f", 1e3),
+        values.cell("fifo_bits", values.first("fifo_bits", "rtlsim", "estimate"), ",.0f", 1e3),
         " / ".join(synthesized) if any(cell != "-" for cell in synthesized) else "-",
     ]

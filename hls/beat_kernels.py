@@ -164,7 +164,14 @@ def _dwc(layer: Layer, ins: Ports, outs: Ports) -> list[Task]:
             source.taken.append(now)
             k += 1
 
-    process = narrow() if narrower else wide()
+    def wires() -> Process:
+        """Equal widths: what is offered and taken on one side is so on the other."""
+        while True:
+            out.offered.extend(source.offered[len(out.offered) :])
+            source.taken.extend(out.taken[len(source.taken) :])
+            yield
+
+    process = wires() if ratio == 1 else narrow() if narrower else wide()
     return [Task(process, (source.offered, out.taken), (source.taken, out.offered))]
 
 

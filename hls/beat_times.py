@@ -12,10 +12,12 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
-from hls.beat_kernels import Task, Times, Wire, fifo_task, layer_tasks, sink_task
+from hls.beat_kernels import OUTBUF_DEPTH, Task, Times, Wire, fifo_task, layer_tasks, sink_task
+from hls.cycle_terms import pipeline_latency, window_rows
 from hls.ir import Accelerator, IntArray
 from models.errors import CompileError
 
@@ -64,6 +66,53 @@ def beat_times(acc: Accelerator, frames: int = 1, pace_cycles: int = 0) -> BeatT
     return BeatTimes(found, left, ends)
 
 
+@dataclass(frozen=True)
+class Steady:
+    """The interval of a full accelerator."""
+
+    ii_cycles: float
+    """Cycles per frame; the mean of the last ones where ``proven`` is False."""
+    proven: bool
+    """Every frame from some frame on moves every beat this much later than the frame before."""
+
+
+def steady_interval(acc: Accelerator, fill_frames: int) -> Steady | None:
+    """The interval that ``acc`` settles to, its output free; None: it stands still.
+
+    fill_frames: frames that fill it, about; frames are added until it has settled, up to a limit.
+
+    If all beats of more frames than any buffer reaches back are the same cycles later than those of
+    the frame before, then so are those of all later frames: every rule is "not before".
+    """
+    reach = _reach(acc)
+    for more in (1, 2, 4):
+        frames = more * (fill_frames + 2) + reach
+        times = beat_times(acc, frames)
+        if len(times.ends) < frames:
+            return None
+        steps = [
+            np.diff(cycles.reshape(frames, -1), axis=0)[-reach:]
+            for cycles in (*times.entered.values(), *times.left.values())
+        ]
+        last = int(steps[0][-1, 0])
+        if all((step == last).all() for step in steps):
+            return Steady(float(last), proven=True)
+    half = frames // 2
+    return Steady(float(times.ends[-1] - times.ends[half]) / (frames - 1 - half), proven=False)
+
+
+def _reach(acc: Accelerator) -> int:
+    """Frames back that a rule may look: those that fit into a buffer."""
+    places = {s.name: max(s.fifo_depth, OUTBUF_DEPTH) for s in acc.streams}
+    rows = [2]
+    for layer in acc.layers:
+        if layer.kind == "window":
+            rows.append(ceil(window_rows(layer.params) / layer.params["height"]))
+        for name in layer.outputs:
+            places[name] = max(places[name], pipeline_latency(layer) + 2)
+    return max(*rows, *(ceil(places[s.name] / s.beats_per_frame) for s in acc.streams)) + 1
+
+
 def latency_cycles(acc: Accelerator) -> int:
     """First beat in to last beat out of one frame in an empty accelerator; see `hls.cycles`."""
     key = _structure(acc)
@@ -97,22 +146,24 @@ def branches(accelerator: Accelerator) -> set[str]:
 
 
 def _run(tasks: list[Task]) -> None:
-    """Until none goes on."""
+    """Until none goes on; a task is looked at again when something that it follows has grown."""
     readers: dict[int, list[int]] = {}
     for index, task in enumerate(tasks):
         for times in task.reads:
             readers.setdefault(id(times), []).append(index)
+    followed = [[(t, readers[id(t)]) for t in task.writes if id(t) in readers] for task in tasks]
+    known = [[0] * len(written) for written in followed]
     waiting, queued = deque(range(len(tasks))), [True] * len(tasks)
     while waiting:
         index = waiting.popleft()
         queued[index] = False
-        task = tasks[index]
-        before = [len(times) for times in task.writes]
-        next(task.process)
-        for times, length in zip(task.writes, before, strict=True):
-            if len(times) == length:
+        next(tasks[index].process)
+        lengths = known[index]
+        for place, (times, found_by) in enumerate(followed[index]):
+            if len(times) == lengths[place]:
                 continue
-            for reader in readers.get(id(times), ()):
+            lengths[place] = len(times)
+            for reader in found_by:
                 if not queued[reader]:
                     queued[reader] = True
                     waiting.append(reader)

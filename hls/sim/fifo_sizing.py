@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The smallest FIFO depths with which an accelerator keeps its full throughput.
 
-First the accelerator is simulated without any FIFO. If that reaches the bound that its slowest
-layer sets, nothing else is needed. Otherwise it is built once with a deep FIFO in every internal
-stream, whose depths are then lowered at run time, stream by stream, as far as the throughput
-allows.
+First the cycle model says what the accelerator does without any FIFO (`hls.beat_times`). If that
+is proven to be the bound that its slowest layer sets, as in chains, nothing is built or simulated.
+Otherwise it is built once with a deep FIFO in every internal stream, whose depths are then lowered
+at run time, stream by stream, as far as the throughput allows; a second build, which a simulation
+of the accelerator finds again, confirms them.
 
 Graphs of image layers are sized from what their FIFOs hold when frames are offered evenly, at the
 interval that deep FIFOs reach: with that many places the same schedule is possible again, and a
@@ -23,10 +24,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hls.beat_times import branches
+from hls.beat_times import branches, steady_interval
 from hls.cost_terms import ram_blocks
 from hls.cycle_terms import FIFO_BLOCK_DEPTH
-from hls.cycles import accelerator_cycles
+from hls.cycles import AcceleratorCycles, accelerator_cycles
 from hls.ir import IMAGE_KINDS, Accelerator, IntArray, Stream
 from hls.sim.engine import MIN_WATCHDOG_CYCLES, Simulator, flat_codes
 from hls.sim.streams import fifo_scope, ordered_streams
@@ -48,12 +49,13 @@ class FifoSizing:
     depths: Mapping[str, int]
     """Beats per internal stream; 0 is a wire."""
     ii_cycles: float
-    """Measured with these depths."""
+    """Measured with these depths, or proven."""
     ideal_ii_cycles: float
     """Measured with deep FIFOs, or the bound of the slowest layer where wires reach it."""
     wires_ii_cycles: float | None
-    """Measured without any FIFO; None if the accelerator stands still then."""
+    """Without any FIFO; None if the accelerator stands still then."""
     simulations: int
+    """0 where wires are proven to keep the bound."""
 
 
 def size_fifos(
@@ -63,15 +65,19 @@ def size_fifos(
     max_depth: int = 255,
     write_rtl: WriteRtlFn | None = None,
     seed: int = 0,
+    libraries: Path | None = None,
 ) -> FifoSizing:
-    """Find the FIFO depths of the internal streams of ``accelerator`` by simulation.
+    """Find the FIFO depths of the internal streams of ``accelerator``, by simulation if need be.
 
+    build_dir: for the RTL that is tried.
     max_depth: depth that counts as unlimited [beat]; a stream with longer frames gets two frames.
+    write_rtl: another stitcher; what the cycle model says of our kernels does not count then.
     seed: of the random input frames.
+    libraries: where simulation libraries lie, shared with other simulations of the accelerator.
     Raises CheckError if the depths found do not keep the throughput once they are built in.
     """
     search = _GraphSearch if _has_images(accelerator) else _Search
-    return search(accelerator, build_dir, max_depth, write_rtl or _stitch, seed).run()
+    return search(accelerator, (build_dir, libraries), max_depth, write_rtl, seed).run()
 
 
 def _has_images(accelerator: Accelerator) -> bool:
@@ -84,9 +90,9 @@ class _Search:
     def __init__(
         self,
         accelerator: Accelerator,
-        build_dir: Path,
+        folders: tuple[Path, Path | None],
         max_depth: int,
-        write_rtl: WriteRtlFn,
+        write_rtl: WriteRtlFn | None,
         seed: int,
     ) -> None:
         streams = ordered_streams(accelerator)
@@ -94,8 +100,10 @@ class _Search:
         self.deep = {s.name: max(max_depth, 2 * s.beats_per_frame) for s in inner}
         self.inner: tuple[Stream, ...] = tuple(inner)
         self.accelerator = accelerator
-        self.build_dir = build_dir
-        self.write_rtl = write_rtl
+        self.build_dir = folders[0]
+        self.libraries = folders[1] or folders[0] / "sim"
+        self.modelled = write_rtl is None
+        self.write_rtl = write_rtl or _stitch
         self.codes = random_codes(accelerator, self._frames(), seed)
         self.simulations = 0
 
@@ -110,12 +118,12 @@ class _Search:
     def run(self) -> FifoSizing:
         """The whole search."""
         wires = dict.fromkeys(self.deep, 0)
-        wires_ii = self._built_ii(wires)
-        bound = accelerator_cycles(self.accelerator).ii_cycles
-        if wires_ii is not None and wires_ii <= bound * (1 + TOLERANCE):
-            return FifoSizing(wires, wires_ii, bound, wires_ii, self.simulations)
+        model = accelerator_cycles(self.accelerator)
+        wires_ii, enough = self._wired_ii(wires, model)
+        if enough and wires_ii is not None:
+            return FifoSizing(wires, wires_ii, model.ii_cycles, wires_ii, self.simulations)
         depths, ideal = self._lower()
-        final = wires_ii if depths == wires else self._built_ii(depths)
+        final = self._built_ii(depths)
         if final is None or final > ideal * (1 + TOLERANCE):
             raise CheckError(
                 f"{self.accelerator.name}: FIFO depths {depths} give II {final}, the search "
@@ -123,12 +131,25 @@ class _Search:
             )
         return FifoSizing(depths, final, ideal, wires_ii, self.simulations)
 
+    def _wired_ii(
+        self, wires: Mapping[str, int], model: AcceleratorCycles
+    ) -> tuple[float | None, bool]:
+        """II without FIFOs, None if it stands still then; and whether it is the bound for sure."""
+        bound = model.ii_cycles * (1 + TOLERANCE)
+        if not self.modelled:
+            ii = self._built_ii(wires)
+            return ii, ii is not None and ii <= bound
+        fill = ceil(model.latency_cycles / model.ii_cycles)
+        steady = steady_interval(self.accelerator.with_fifo_depths(wires), fill)
+        if steady is None:
+            return None, False
+        return steady.ii_cycles, steady.proven and steady.ii_cycles <= bound
+
     def _lower(self) -> tuple[dict[str, int], float]:
         """Depths found with run-time limits, and the II with all FIFOs deep."""
         accelerator = self.accelerator.with_fifo_depths(self.deep)
         rtl = self.write_rtl(accelerator, self.build_dir / "limit")
-        folder = self.build_dir / "limit" / "sim"
-        binary = build(rtl, accelerator, folder, variant=Variant.LIMIT)
+        binary = build(rtl, accelerator, self.libraries, variant=Variant.LIMIT)
         with Simulator(binary, explain=False, watchdog_cycles=self._patience()) as simulator:
             ideal = self._limited_ii(simulator, self.deep)
             if ideal is None:
@@ -176,7 +197,7 @@ class _Search:
         accelerator = self.accelerator.with_fifo_depths(depths)
         name = "wires" if not any(depths.values()) else "sized"
         rtl = self.write_rtl(accelerator, self.build_dir / name)
-        binary = build(rtl, accelerator, self.build_dir / name / "sim")
+        binary = build(rtl, accelerator, self.libraries)
         with Simulator(binary, explain=False, watchdog_cycles=self._patience()) as simulator:
             return self._ii(simulator, ())
 
