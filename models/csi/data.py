@@ -3,7 +3,9 @@
 
 A generated set is one compressed ``.npz`` file: int16 codes of each split with one step for all
 (a power of two), and the JSON of what made it. `read_cost2100` reads a folder of CsiNet's files:
-``DATA_H{train,val,test}{in,out}.mat``, key ``HT`` [n, 2048] = (n, 2, 32, 32), 0.5 + scaled Re/Im.
+``DATA_H{train,val,test}{in,out}.mat``, key ``HT`` [n, 2048] = (n, 2, 32 angles, 32 delays), the
+delay last, since CsiNet's script transforms the last axis; 0.5 + scaled Re/Im. Ours have the delay
+first: the axes are exchanged on reading.
 All samples are centred and have a peak of 32 (`models.csi.metrics.scale_to_peak`).
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +35,8 @@ from models.limits import (
     read_bytes,
 )
 
+log = logging.getLogger(__name__)
+
 SPLITS = ("train", "val", "test")
 STEP_LOG2 = -9
 """log2 of the step of stored codes: rounding them costs at most -62 dB of a sample's energy."""
@@ -48,6 +53,17 @@ DAMAGED = UNREADABLE
 COST2100_KEY = "HT"
 COST2100_OFFSET = 0.5
 MAT_NUMBERS = ("double", "single")
+
+TAPS = DELAYS // 2
+"""Half of an axis. Early delays hold nearly all energy of a channel, no angles are special."""
+
+EARLY, SPREAD = 0.95, 0.8
+"""Shares of the energy in the first half: more than `EARLY` is a delay axis, less than `SPREAD` is
+none. InH, UMi and COST2100 indoor sets have 0.98 and more on the delay axis, 0.3 to 0.5 on the
+other."""
+
+LOOKED_AT = 1000
+"""Samples of a file whose axes are looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +166,10 @@ def load_data(path: Path) -> CsiData:
 def read_cost2100(folder: Path, place: str = "in") -> CsiData:
     """CsiNet's COST2100 files in ``folder``, centred, every sample scaled to a peak of 32.
 
+    The files lie [n, real/imaginary, angle, delay], the samples that are returned
+    [n, real/imaginary, delay, angle]. Files whose energy says that they lie the other way round are
+    read all the same, and named in a warning.
+
     Args:
         folder: holds ``DATA_Htrain{place}.mat`` and the same of ``val`` and ``test``.
         place: "in" (indoor, 5.3 GHz) or "out" (outdoor, 300 MHz).
@@ -165,17 +185,40 @@ def read_cost2100(folder: Path, place: str = "in") -> CsiData:
             f"{folder}: no such folder of COST2100 files",
             hint="give the folder that holds DATA_Htrainin.mat and its companions",
         )
-    arrays = {}
+    arrays, turned = {}, []
     for split in SPLITS:
         path = folder / f"DATA_H{split}{place}.mat"
         arrays[split] = scale_to_peak(_read_mat(path) - COST2100_OFFSET)
+        if seems_transposed(arrays[split]):
+            turned.append(path.name)
+    if turned:
+        log.warning(
+            "%s: %s: nearly all energy lies at the first angles, as if the delay came before the "
+            "angle; CsiNet's files have it last, and rho and the networks rely on that. If so, "
+            "write them again with HT.reshape(-1, 2, 32, 32).swapaxes(2, 3).reshape(-1, 2048)",
+            folder,
+            ", ".join(turned),
+        )
     sizes = {split: len(arrays[split]) for split in SPLITS}
     info = {"source": "COST2100", "place": place, "samples": sizes, "scaling": "peak 32"}
     return CsiData(f"cost2100_{place}", arrays["train"], arrays["val"], arrays["test"], info)
 
 
+def seems_transposed(x: npt.ArrayLike) -> bool:
+    """Whether x [n, 2, 32 delays, 32 angles] looks as if its axes were [angles, delays].
+
+    Early taps hold nearly all energy of a channel whose first taps were kept, while users stand at
+    all angles. True needs both: energy early on the axis of the angles, spread on that of the
+    delays. Users that all stand in one direction are no reason for it.
+    """
+    power = np.square(check_csi(x, "CSI")[:LOOKED_AT], dtype=np.float64).sum(axis=1)
+    share = power / power.sum(axis=(1, 2), keepdims=True)
+    delays, angles = share[:, :TAPS].sum(axis=(1, 2)), share[:, :, :TAPS].sum(axis=(1, 2))
+    return bool(delays.mean() < SPREAD and angles.mean() > EARLY)
+
+
 def _read_mat(path: Path) -> npt.NDArray[Any]:
-    """``HT`` of one file as [n, 2, 32, 32]."""
+    """``HT`` of one file as [n, 2, 32 delays, 32 angles]; the file has the delays last."""
     try:
         content = _mat_arrays(path)
     except FileNotFoundError as error:
@@ -201,7 +244,7 @@ def _read_mat(path: Path) -> npt.NDArray[Any]:
         raise ConfigError(
             f"{path}: {COST2100_KEY} of shape {array.shape}: must be [n, {VALUES}], n >= 1"
         )
-    return array.reshape(-1, 2, DELAYS, ANGLES)
+    return np.ascontiguousarray(array.reshape(-1, 2, ANGLES, DELAYS).swapaxes(2, 3))
 
 
 def _mat_arrays(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from models.csi.data import (
     SMALL_SET,
@@ -15,9 +15,10 @@ from models.csi.data import (
     load_data,
     read_cost2100,
     save_data,
+    seems_transposed,
     to_codes,
 )
-from models.csi.metrics import PEAK, count, scale_to_peak
+from models.csi.metrics import PEAK, cosines, count, scale_to_peak
 from models.errors import ConfigError
 
 FILES = {split: f"DATA_H{split}in.mat" for split in SPLITS}
@@ -36,7 +37,7 @@ def data() -> CsiData:
 def folder(tmp_path: Path) -> Path:
     """COST2100 files of a few samples, values in [0, 1]."""
     for seed, (split, name) in enumerate(FILES.items()):
-        x = draw(3 + seed, seed).reshape(-1, 2048)
+        x = draw(3 + seed, seed).swapaxes(2, 3).reshape(-1, 2048)  # the delay last
         savemat(tmp_path / name, {"HT": (0.5 + 0.01 * x).astype(np.float32)})
         assert split in name
     return tmp_path
@@ -97,6 +98,83 @@ def test_cost2100_files_are_read_centred(folder: Path) -> None:
     assert [len(data.split(split)) for split in SPLITS] == [3, 4, 5]
     np.testing.assert_allclose(data.train, draw(3, 0), atol=1e-3)
     assert abs(float(data.train.mean())) < 0.05
+
+
+def paths_of_channels(n: int, seed: int) -> np.ndarray:
+    """H [n, 32 angles, 32 delays]: four paths a sample, at any angle, within the first 6 delays."""
+    random = np.random.default_rng(seed)
+    h = np.zeros((n, 32, 32), complex)
+    for sample in h:
+        for _ in range(4):
+            place = random.integers(0, 32), random.integers(0, 6)
+            sample[place] += random.normal() + 1j * random.normal()
+    return h
+
+
+def write_csinet(folder: Path, h: np.ndarray) -> None:
+    """The three files of CsiNet, all of h [n, angle, delay]."""
+    parts = np.stack([h.real, h.imag], axis=1)
+    scaled = 0.5 + parts / np.abs(parts).max() / 2.01
+    for name in FILES.values():
+        savemat(folder / name, {"HT": scaled.reshape(-1, 2048).astype(np.float32)})
+
+
+def test_rho_of_cost2100_files_is_that_of_csinets_script(tmp_path: Path) -> None:
+    """Its formula, on its files: the last axis is padded to 257 and transformed, 125 tones count.
+
+    Every angle is turned by a phase of its own, which costs rho and no energy: read the other way
+    round, the same files give another number.
+    """
+    h = paths_of_channels(20, seed=2)
+    turn = np.exp(1j * np.linspace(0, 12, 32))
+    write_csinet(tmp_path, h)
+
+    x = np.fft.fft(h, 257, axis=2)[:, :, :125]
+    y = np.fft.fft(h * turn[:, None], 257, axis=2)[:, :, :125]
+    inner = np.abs(np.sum(np.conj(x) * y, axis=1))
+    norms = np.sqrt(np.sum(np.abs(x) ** 2, axis=1) * np.sum(np.abs(y) ** 2, axis=1))
+    expected = np.mean(inner / norms, axis=1)
+
+    read = read_cost2100(tmp_path).test
+    c = (read[:, 0] + 1j * read[:, 1]) * turn  # the angle is our last axis
+    turned = np.stack([c.real, c.imag], axis=1)
+    assert expected.mean() == pytest.approx(0.6039, abs=1e-4)
+    np.testing.assert_allclose(cosines(read, turned), expected, atol=1e-4)
+    swapped = (read.swapaxes(2, 3), turned.swapaxes(2, 3))
+    assert abs(cosines(*swapped).mean() - expected.mean()) > 0.05
+
+
+def test_cost2100_files_that_lie_the_other_way_round_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    h = paths_of_channels(20, seed=3)
+    write_csinet(tmp_path, h)
+    right = read_cost2100(tmp_path)
+    assert not caplog.records
+
+    write_csinet(tmp_path, h.swapaxes(1, 2))
+    read_cost2100(tmp_path)
+    [record] = caplog.records
+    assert f"{tmp_path}: DATA_Htrainin.mat, DATA_Hvalin.mat, DATA_Htestin.mat" in record.message
+    *_, advice = record.message.partition("write them again with ")
+    for name in FILES.values():
+        written = loadmat(tmp_path / name)["HT"]
+        savemat(tmp_path / name, {"HT": eval(advice, {"HT": written})})
+    caplog.clear()
+    np.testing.assert_array_equal(read_cost2100(tmp_path).test, right.test)
+    assert not caplog.records
+
+
+def test_axes_of_channels_are_told_apart() -> None:
+    """Indoor channels as they are drawn, noise, and users that all stand in one direction."""
+    indoor = load_data(SMALL_SET).train
+    assert not seems_transposed(indoor)
+    assert seems_transposed(indoor.swapaxes(2, 3))
+    assert not seems_transposed(draw(50, 0))
+    corner = draw(50, 1)
+    corner[:, :, :, 16:] = 0
+    corner[:, :, 16:] = 0
+    assert not seems_transposed(corner)
 
 
 def test_cost2100_folder_is_missing(tmp_path: Path) -> None:
