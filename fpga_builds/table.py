@@ -122,8 +122,8 @@ def table(kept: Path) -> str:
         return "No results yet: `make run`, then `make table`.\n"
     rows.sort(key=_position)
     heads = [f"BER at {snr:g} dB (95 %)" for snr in SNRS_DB]
-    titles = ["build", *heads, "loss [dB]", "frames/s", "latency [us]", "multipliers", "LUT"]
-    titles += ["weights [kbit]", "non-zero MACs"]
+    titles = ["build", *heads, "loss [dB]", "frames/s", "latency [us]", "multipliers"]
+    titles += ["LUT", "BRAM18", "DSP", "weights [kbit]", "non-zero MACs"]
     lines = [markdown_row(titles), markdown_row(["---"] + ["---:"] * (len(titles) - 1))]
     lines += [markdown_row(_cells(row)) for row in rows]
     if same_counts(rows):
@@ -163,7 +163,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         "-" if rate is None else f"{rate:,.0f}",
         "-" if latency is None else f"{latency:.1f}",
         number(found.get(("multipliers", "estimate"))),
-        number(found.get(("lut", "estimate"))),
+        *table_csi.Values(row).resources(),
         "-" if bits is None else f"{bits / 1000:,.0f}",
         number(found.get(("nonzero_macs", "train"))),
     ]
@@ -216,8 +216,9 @@ def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
         "at BER 1e-3, on the same frames (so few that it is good to some 0.05 dB; "
         "[docs/results/compression.md](docs/results/compression.md) counts it on 300,000 a SNR). "
         "Frames/s and latency: measured cycles at the target "
-        f"clock of {', '.join(sorted(clocks))}. LUT: estimate for {parts}, no synthesis result. "
-        "Weights: memory as stored, places of non-zeros included.",
+        f"clock of {', '.join(sorted(clocks))}. LUT, BRAM18, DSP: estimates for {parts}, no "
+        "synthesis results ([how good they are](docs/costs.md)), in brackets the share of the "
+        "part. Weights: memory as stored, places of non-zeros included.",
     ]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fpga_builds.markdown import markdown_code, markdown_row, markdown_text
+from hls.devices import device
 
 METRICS = (
     ("nmse_db", "rtlsim"),
@@ -28,8 +29,10 @@ METRICS = (
 )
 TITLES = (
     *("build", "NMSE [dB] (95 %)", "rho", "loss [dB]", "feedback bits", "samples/s"),
-    *("latency [us]", "multipliers", "LUT", "BRAM18", "weights of both halves, zeros included"),
+    *("latency [us]", "multipliers", "LUT", "BRAM18", "DSP"),
+    "weights of both halves, zeros included",
 )
+RESOURCES = ("lut", "bram18", "dsp")
 
 
 PAGE_TITLES = (
@@ -83,7 +86,8 @@ def _notes(rows: Sequence[Mapping[str, Any]]) -> str:
         f"({data}), every quantizer in between; all outputs equal the QONNX execution. "
         "An encoder's codewords are decoded by QONNX, a decoder's come from the encoder's RTL. "
         "Loss: against floating point on the same samples. Rates and latency: measured cycles at "
-        f"the target clock. LUT and BRAM18: estimates for {parts}, FIFOs included. "
+        f"the target clock. LUT, BRAM18, DSP: estimates for {parts}, FIFOs included, in brackets "
+        "the share of the part. "
         "The networks are our own reconstruction."
     )
 
@@ -99,10 +103,11 @@ def _order(row: Mapping[str, Any]) -> tuple[str, int, str]:
     return RATIO.split(name)[0], _ratio(row) or 0, name
 
 
-class _Values:
+class Values:
     """Metrics of a row by (name, stage), as cells."""
 
     def __init__(self, row: Mapping[str, Any]) -> None:
+        self.part = str(row["part"])
         self.metrics = {(m["name"], m["stage"]): m for m in row["metrics"]}
 
     def value(self, name: str, stage: str) -> float | None:
@@ -119,9 +124,19 @@ class _Values:
         value = self.value(name, stage)
         return "-" if value is None else format(value / unit, form)
 
+    def resources(self) -> list[str]:
+        """Estimated LUT, BRAM18 and DSP, each with the share of the part that it takes."""
+        part = device(self.part)
+        cells = []
+        for name in RESOURCES:
+            percent = 100 * (self.value(name, "estimate") or 0) / getattr(part, name)
+            share = f" ({percent:.0f} %)" if percent >= 1 else " (< 1 %)" if percent else ""
+            cells.append(self.cell(name, "estimate") + share)
+        return cells
+
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    values = _Values(row)
+    values = Values(row)
     nmse = values.metrics.get(("nmse_db", "rtlsim"), {})
     low, high = nmse.get("ci95") or (None, None)
     return [
@@ -132,13 +147,14 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         values.cell("feedback_bits", "rtlsim"),
         values.cell("throughput_per_s", "rtlsim"),
         values.cell("latency_us", "rtlsim"),
-        *(values.cell(name, "estimate") for name in ("multipliers", "lut", "bram18")),
+        values.cell("multipliers", "estimate"),
+        *values.resources(),
         values.cell("weights", "train"),
     ]
 
 
 def _page_cells(row: Mapping[str, Any]) -> list[str]:
-    values = _Values(row)
+    values = Values(row)
     ideal = values.cell("ii_cycles_ideal", "estimate")
     model = values.cell("latency_cycles", "estimate")
     synthesized = [values.cell(n, "synth") for n in ("lut", "ff", "bram18", "dsp")]

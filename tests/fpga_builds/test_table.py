@@ -75,6 +75,17 @@ def test_table_has_rows_in_order_intervals_and_baselines(tmp_path: Path) -> None
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
 
 
+def test_a_row_names_every_resource_with_its_share_of_the_part(tmp_path: Path) -> None:
+    body = report("fullycon_w8a8", 1000)
+    for name, value in (("lut", 37_404), ("bram18", 176), ("dsp", 138)):
+        body["metrics"].append({"name": name, "stage": "estimate", "value": value})
+    write_json(tmp_path / "build" / "fullycon_w8a8" / "report.json", body)
+    table.collect(tmp_path / "build", tmp_path / "kept")
+    text = table.table(tmp_path / "kept")
+    assert "| LUT | BRAM18 | DSP |" in text
+    assert "| 37,404 (45 %) | 176 (85 %) | 138 (88 %) |" in text
+
+
 def test_more_frames_win_and_failed_reports_never_do(tmp_path: Path) -> None:
     root, kept = tmp_path / "build", tmp_path / "kept"
     build(root, "a", 1000)

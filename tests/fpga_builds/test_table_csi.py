@@ -24,6 +24,8 @@ def report(build: str, *, csi: bool) -> dict[str, Any]:
         metric("feedback_bits", 1024, "rtlsim"),
         metric("throughput_per_s", 2713.0, "rtlsim"),
         metric("lut", 11772, "estimate"),
+        metric("bram18", 62, "estimate"),
+        metric("dsp", 5, "estimate"),
     ]
     section = {"half": "encoder", "other": "x", "data": "inh", "rtl": {}, "references": {}}
     return {
@@ -39,7 +41,8 @@ def report(build: str, *, csi: bool) -> dict[str, Any]:
 def test_a_row_has_nmse_with_interval_and_dashes_for_what_is_missing() -> None:
     lines = csi_lines([condense(report("enc", csi=True))])
     row = next(line for line in lines if line.startswith("| `enc`"))
-    assert "-13.84 (-14.26 to -13.43) | 0.9791 | - | 1,024 | 2,713 | - | - | 11,772" in row
+    assert "-13.84 (-14.26 to -13.43) | 0.9791 | - | 1,024 | 2,713 | - | - |" in row
+    assert "| - | 11,772 (5 %) | 62 (10 %) | 5 (< 1 %) |" in row
     assert "500 test samples (inh)" in lines[-1]
 
 
