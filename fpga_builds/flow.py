@@ -184,6 +184,7 @@ class Flow:
         kept = load_record(place)
         if kept is not None and kept.key == key:
             self.reporter.line(styled((f"{step.name:<10} up to date ({place})", "dim")))
+            self.reporter.finished.append(place.name)
             return kept
         why = _why(kept, depends)
         log.info("%s: runs, %s", step.name, why)
@@ -191,7 +192,9 @@ class Flow:
         self.reporter.line(styled(name, f" {step.title} ", (f"({why})", "dim")))
         started = time.monotonic()
         work = place.with_name(place.name + ".part")
-        output = self._work(step, state, work)
+        self.reporter.kept = ""
+        with self.reporter.work(step.name):
+            output = self._work(step, state, work)
         record = StepRecord(
             step=step.name,
             folder=work,
@@ -207,6 +210,8 @@ class Flow:
         _check_written(step, record)
         record.save()
         replace_folder(work, place)
+        self.reporter.kept = ""
+        self.reporter.finished.append(place.name)
         self.reporter.line(styled((f"{'':<10} {record.seconds:.1f} s, {place}", "dim")))
         return _moved(record, place)
 

@@ -173,6 +173,7 @@ class Trainer(TrainingRun[Progress]):
                     mine.bias.copy_(theirs.bias)
         if self.recipe.quant is None:
             return start
+        self.options.doing("calibrates the quantizers")
         _, y = self.source.draw(4000)
         return calibrate(start, self.recipe.quant, y.cpu())
 
@@ -242,6 +243,7 @@ class Trainer(TrainingRun[Progress]):
         every = self.options.log_every * 5
         ber = None
         if self.step % every == 0 or self.step == self.recipe.train.steps:
+            self.options.doing("counts bit errors at 10 dB")
             ber = quick_ber(self.network, self.system, 10.0, basis=self.source.basis)
         self.rows.append(
             {

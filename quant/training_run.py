@@ -18,16 +18,19 @@ from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from models.errors import CheckpointError, ConfigError
 from models.files import write_atomic
-from quant.checkpoint import save_tensors
+from models.limits import parse_json
+from quant.checkpoint import recipe_hash, save_tensors
 from quant.pruning import Pruner
 from quant.recipe import NamedRecipe
 
 log = logging.getLogger(__name__)
 
+STATE_FILE = "state.safetensors"
 P = TypeVar("P")
 """What a trainer tells while it works."""
 
@@ -39,11 +42,18 @@ class TrainOptions:
     device: str = "auto"
     threads: int | None = None
     log_every: int = 100
-    save_every_s: float = 60.0
+    save_every_s: float = 30.0
+    """Time between two saved states [s]; one more lies at the start, when that is made."""
     checkpoints: Path | None = None
     """Folder in which ``init`` and ``teacher`` are looked up; default: the shipped checkpoints."""
     stop_after: int | None = None
     """Stop (saved) once this many steps are done; for tests and for time limits."""
+    on_step: Callable[[int, float], None] = lambda _step, _loss: None
+    """Told how many steps are done, after each, and the loss before it."""
+    doing: Callable[[str], None] = lambda _what: None
+    """Told in words what is at work where that is no step."""
+    clock: Callable[[], float] = time.monotonic
+    """Time [s]."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -92,8 +102,10 @@ class TrainingRun(ABC, Generic[P]):
         self.device = pick_device(options.device)
         if options.threads:
             torch.set_num_threads(options.threads)
-        self.state_path = folder / "state.safetensors"
+        self.state_path = folder / STATE_FILE
         self.rows: list[dict[str, object]] = []
+        self.losses: list[float] = []
+        """Of the steps since the last row."""
         self.step = 0
 
     @abstractmethod
@@ -138,20 +150,24 @@ class TrainingRun(ABC, Generic[P]):
 
     def run(self, progress: Callable[[P], None] | None = None) -> None:
         """Train to the end (or ``stop_after``), saving state; then write the checkpoint."""
-        stop = min(self.steps, self.options.stop_after or self.steps)
+        options = self.options
+        stop = min(self.steps, options.stop_after or self.steps)
         earlier = float(str(self.rows[-1]["seconds"])) if self.rows else 0.0
-        started = last_save = time.monotonic()
-        losses: list[float] = []
+        started = options.clock()
         self.network.train()
+        if not self.state_path.exists():
+            self.save_state()
+        last_save = options.clock()
         while self.step < stop:
-            losses.append(self.one_step())
-            if self.step % self.options.log_every == 0 or self.step == self.steps:
-                seconds = earlier + time.monotonic() - started
-                self.log_row(sum(losses) / len(losses), seconds, progress)
-                losses = []
-                if time.monotonic() - last_save > self.options.save_every_s:
-                    self.save_state()
-                    last_save = time.monotonic()
+            self.losses.append(self.one_step())
+            options.on_step(self.step, self.losses[-1])
+            if self.step % options.log_every == 0 or self.step == self.steps:
+                seconds = earlier + options.clock() - started
+                self.log_row(sum(self.losses) / len(self.losses), seconds, progress)
+                self.losses = []
+            if options.clock() - last_save >= options.save_every_s:
+                self.save_state()
+                last_save = options.clock()
         if self.step < self.steps:
             self.save_state()
             return
@@ -163,6 +179,7 @@ class TrainingRun(ABC, Generic[P]):
         """Write all that is needed to go on exactly from here."""
         tensors = dict(self.tensors())
         tensors["step"] = torch.tensor(self.step)
+        tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
         tensors["generator"] = self.generator.get_state()
         for number, optimizer in enumerate(self.optimizers):
             for index, entry in optimizer.state_dict()["state"].items():
@@ -182,6 +199,8 @@ class TrainingRun(ABC, Generic[P]):
         """
         try:
             self.step = int(saved["step"])
+            # a state from before these were kept was saved right behind a row
+            self.losses = saved["losses"].tolist() if "losses" in saved else []
             self.generator.set_state(saved["generator"])
             for number, optimizer in enumerate(self.optimizers):
                 body = optimizer.state_dict()
@@ -200,6 +219,40 @@ class TrainingRun(ABC, Generic[P]):
             ) from error
         self.rows = read_log(self.folder / "log.csv", self.step)
         log.info("resuming %s at step %d", self._recipe.name, self.step)
+
+
+def kept_of(folder: Path, recipe: NamedRecipe, steps: int) -> str:
+    """What a training of ``steps`` steps has left in ``folder`` to go on from, in words.
+
+    "" is nothing: no file, one that cannot be read, or one of another recipe.
+    """
+    mine = recipe_hash(recipe)
+    if (folder / STATE_FILE).exists():
+        step = _read_step(folder / STATE_FILE, mine)
+        return "" if step is None else f"the training state at step {step} of {steps} in {folder}"
+    weights = folder / "weights.safetensors"
+    done = weights.exists() and _recipe_of(weights) == mine
+    return f"the trained network in {folder}" if done else ""
+
+
+def _read_step(state: Path, recipe: str) -> int | None:
+    try:
+        with safe_open(state, framework="pt") as file:
+            step = int(file.get_tensor("step"))
+    except (OSError, SafetensorError):
+        return None
+    return step if _recipe_of(state) == recipe else None
+
+
+def _recipe_of(path: Path) -> str | None:
+    """Hash of the recipe that a file of tensors belongs to."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = parse_json((file.metadata() or {}).get("phyfold", "{}"))
+    except (OSError, SafetensorError, ValueError):
+        return None
+    found = header.get("recipe_sha256") if isinstance(header, dict) else None
+    return str(found)
 
 
 def write_log(path: Path, fields: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,16 +75,28 @@ def train_csi_here(
     from quant.csi.evaluate import measure_csi
     from quant.csi.train import CsiProgress, CsiTrainOptions, train_csi
 
-    place = None if data is None else Path(data)
-    options = CsiTrainOptions(device=device, threads=threads, cost2100=place)
-    with training_bar(reporter, recipe.name, folder, recipe.train.steps) as tell:
+    steps, place = recipe.train.steps, None if data is None else Path(data)
+    with training_bar(reporter, recipe, folder, steps) as (bar, tell):
 
         def progress(now: CsiProgress) -> None:
             val = "" if now.val_nmse_db is None else f", validation {now.val_nmse_db:.2f} dB"
             tell(now.step, f"{now.train_nmse_db:.2f} dB{val}")
 
+        def on_step(step: int, nmse: float) -> None:
+            bar(step, steps)
+            bar.doing(f"NMSE {10.0 * math.log10(nmse):.2f} dB")
+
+        options = CsiTrainOptions(
+            device=device,
+            threads=threads,
+            cost2100=place,
+            on_step=on_step,
+            doing=bar.doing,
+            drawing=lambda done, total: bar.doing(f"draws samples, {done:,} of {total:,}"),
+        )
         with storage_guard(folder):
             train_csi(recipe, folder, options, progress)
+            bar.doing("measures NMSE and rho")
             body: dict[str, Any] = measure_csi(folder, cost2100=place)
     return body
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fpga_builds.config import BUILDS_FOLDER, BuildConfig, load_build
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric, too_few_errors
-from fpga_builds.progress import Reporter
+from fpga_builds.progress import Bar, Reporter
 from fpga_builds.shipped import SHIPPED, checkpoint_files, checkpoint_path
 from fpga_builds.storage import read_json
 from fpga_builds.versions import package_version
@@ -26,7 +26,7 @@ from models.received import refuse_links
 from models.sealed import file_hash, read_sealed
 
 if TYPE_CHECKING:
-    from quant.recipe import Recipe
+    from quant.recipe import NamedRecipe, Recipe
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def train_here(
         recipe = recipe.model_copy(update={"train": train})
     recipe = recipe.quick() if quick else recipe
     last: dict[str, Any] = {"steps": recipe.train.steps, "ber_10db": None, "sparsity": None}
-    with training_bar(reporter, recipe.name, folder, recipe.train.steps) as tell:
+    with training_bar(reporter, recipe, folder, recipe.train.steps) as (bar, tell):
 
         def progress(now: Progress) -> None:
             last["sparsity"] = now.sparsity
@@ -84,32 +84,38 @@ def train_here(
             ber = "" if now.ber_10db is None else f", BER at 10 dB {now.ber_10db:.2e}"
             tell(now.step, f"loss {now.loss:.5f}{ber}")
 
+        def on_step(step: int, loss: float) -> None:
+            bar(step, recipe.train.steps)
+            bar.doing(f"loss {loss:.5f}")
+
+        options = TrainOptions(device=device, threads=threads, on_step=on_step, doing=bar.doing)
         with storage_guard(folder):
-            train_recipe(recipe, folder, TrainOptions(device=device, threads=threads), progress)
+            train_recipe(recipe, folder, options, progress)
             curve = plot_learning_curve(folder)
     return {"build": name, "checkpoint": str(folder), "learning_curve": str(curve), **last}
 
 
 @contextlib.contextmanager
 def training_bar(
-    reporter: Reporter, name: str, folder: Path, steps: int
-) -> Iterator[Callable[[int, str], None]]:
-    """Shows a training of ``steps`` steps in ``folder``; is told (step, how it goes).
+    reporter: Reporter, recipe: NamedRecipe, folder: Path, steps: int
+) -> Iterator[tuple[Bar, Callable[[int, str], None]]]:
+    """Shows a training of ``steps`` steps in ``folder``.
 
-    How it goes is shown in words some twenty times.
+    Gives the bar, and what is told (step, how it goes): that is shown in words some twenty times.
     """
+    from quant.training_run import kept_of
+
     every, shown = max(1, steps // 20), 0
-    with reporter.bar(f"train {name}", steps) as advance:
+    reporter.kept = lambda: kept_of(folder, recipe, steps)
+    with reporter.bar(f"train {recipe.name}", steps) as bar:
 
         def tell(step: int, text: str) -> None:
             nonlocal shown
-            advance(step, steps)
-            reporter.kept = f"training state of {name} in {folder}, at most a minute old"
             if step - shown >= every or step == steps:
                 shown = step
                 reporter.line(f"  step {step} of {steps}: {text}")
 
-        yield tell
+        yield bar, tell
 
 
 def _recipe_of(folder: Path) -> Recipe:

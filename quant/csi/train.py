@@ -55,6 +55,8 @@ class CsiTrainOptions(TrainOptions):
     """Folder of generated sets; default: `models.csi.data.data_folder`."""
     cost2100: Path | None = None
     """Folder of CsiNet's COST2100 files."""
+    drawing: Callable[[int, int], None] | None = None
+    """Told (samples drawn, samples in all) while a set is generated."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ class CsiTrainer(TrainingRun[CsiProgress]):
         if isinstance(start, QuantCsiAutoencoder) and start.quant == recipe.quant:
             return start
         assert not isinstance(start, CsiNet)
+        self.options.doing("calibrates the quantizers")
         samples = torch.tensor(self.data.train[:CALIBRATION_SAMPLES])
         return calibrate(start.eval(), recipe.quant, samples)
 
@@ -201,6 +204,7 @@ class CsiTrainer(TrainingRun[CsiProgress]):
         sparse = self.pruner.sparsity if self.pruner else 0.0
         val = None
         if self.step % every == 0 or self.step == steps:
+            self.options.doing("validates")
             val = evaluate(self.network, self.data.val).nmse_db
             self.network.train()
         loss_db = 10.0 * math.log10(loss)
@@ -242,7 +246,7 @@ def train_csi(
         if done == recipe:
             return network
     if data is None:
-        data = load_csi(recipe.data, options.data, options.cost2100)
+        data = load_csi(recipe.data, options.data, options.cost2100, options.drawing)
     trainer = CsiTrainer(recipe, folder, options, data)
     trainer.run(progress)
     return trainer.network.eval()

@@ -275,5 +275,5 @@ def test_ctrl_c_says_what_is_kept(tmp_path: Path) -> None:
     ):
         flow.run("second")
     assert caught.value.exit_code == 130
-    assert f"finished steps in {tmp_path}; 3 of 6 chunks" in caught.value.hint
+    assert f"kept: finished steps in {tmp_path}: 01-first; 3 of 6 chunks." in caught.value.hint
     assert (tmp_path / "01-first" / "state.json").is_file()
