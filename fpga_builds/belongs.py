@@ -86,11 +86,15 @@ def differences(kept: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             found.append(f"{section} = {old!r} (now {new!r})")
             continue
         found += [
-            f"{section}.{key} = {old.get(key)!r} (now {new.get(key)!r})"
+            f"{section}.{key} = {_shown(old.get(key))} (now {_shown(new.get(key))})"
             for key in sorted({*old, *new})
             if old.get(key) != new.get(key)
         ]
     return found
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else repr(value)
 
 
 def present_keys(out: Path) -> dict[str, str]:

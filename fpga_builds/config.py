@@ -130,10 +130,15 @@ class CompileConfig(Strict):
 
 
 class FoldingConfig(Strict):
-    """How parallel each layer is. One target, or a hand-written folding file."""
+    """How parallel each layer is. One target, or a hand-written folding file.
+
+    Without any a frame takes what `hls.compile_options` says: an image more than a vector.
+    """
 
     target: Literal["cycles", "fps", "latency", "budget", "file"] = "cycles"
-    cycles: Annotated[int | None, Field(ge=1, description="initiation interval [cycles]")] = None
+    cycles: Annotated[
+        int | None, Field(ge=1, description="initiation interval [cycles]; None: the default")
+    ] = None
     fps: Annotated[float | None, Field(gt=0, description="frames per second")] = None
     latency_us: Annotated[float | None, Field(gt=0, description="first in to last out [us]")] = None
     budget: Annotated[
@@ -155,7 +160,7 @@ class FoldingConfig(Strict):
             for name in ("cycles", "fps", "latency_us", "budget", "file")
             if getattr(self, name) is not None
         ]
-        if given != [key]:
+        if given != [key] and (given or key != "cycles"):
             found = ", ".join(given) or "none"
             raise ValueError(f"target={self.target!r} needs the key {key} and no other ({found})")
         return self
@@ -229,7 +234,7 @@ class BuildConfig(Strict):
     channel: ChannelConfig | None = None
     csi: CsiConfig | None = None
     compile: CompileConfig = CompileConfig()
-    folding: FoldingConfig = FoldingConfig(cycles=1500)
+    folding: FoldingConfig = FoldingConfig()
     simulate: SimulateConfig = SimulateConfig()
     bitstream: BitstreamConfig = BitstreamConfig()
     checks: ChecksConfig = ChecksConfig()

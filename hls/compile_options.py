@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hls.devices import DEFAULT_DEVICE
 
-DEFAULT_CYCLES = 1000
+DEFAULT_CYCLES = 1500
 """Per frame of a network of vectors."""
 DEFAULT_IMAGE_CYCLES = 50_000
-"""Per frame of a network of images: 0.5 ms at 100 MHz."""
+"""Per frame of a network of images, or of sequences of vectors: 0.5 ms at 100 MHz."""
 
 
 class FoldingTarget(BaseModel):
@@ -39,7 +39,7 @@ class FoldingTarget(BaseModel):
     def frame_cycles(self, clock_mhz: float, *, images: bool = False) -> int | None:
         """Cycles per frame that the target allows; None if it is another kind of target.
 
-        images: frames are images, which take more cycles where no target is given.
+        images: frames are images or sequences, which take more cycles where no target is given.
         """
         if self.frames_per_s is not None:
             return max(1, int(clock_mhz * 1e6 / self.frames_per_s))

@@ -74,7 +74,8 @@ def compile_model(
     Args:
         model_path: QONNX with quantized weights, activations and input; batch size 1.
         out_dir: where every intermediate model and the result are written; created.
-        options: what is asked for; the defaults give soft outputs and one frame in 1,000 cycles.
+        options: what is asked for; the defaults give soft outputs and one frame in 1,500
+            cycles, of images in 50,000.
         progress: called with (step, number of the step from 1, number of steps).
 
     Raises:
@@ -162,7 +163,7 @@ class _Compilation:
         from hls.folding_file import check_folding, read_folding
 
         target, part = self.options.folding, device(self.options.part)
-        given = target.frame_cycles(self.options.clock_mhz, images=len(borders[0].shape) == 3)
+        given = target.frame_cycles(self.options.clock_mhz, images=len(borders[0].shape) > 1)
         if target.file is not None:
             folding = read_folding(target.file)
             model = self._specialize(finn, given_folds(folding))

@@ -195,11 +195,12 @@ def solve_cycles(acc: Accelerator, target_cycles: int, part: Device) -> dict[str
     Raises:
         CompileError: not even the full parallel design is fast enough.
     """
+    layers = [la for la in acc.layers if la.kind != "dwc"]
+    _check_reachable(layers, target_cycles)
     if is_graph(acc):
         from hls.folding_graph import solve_graph
 
         return solve_graph(acc, target_cycles, part)
-    layers = [la for la in acc.layers if la.kind != "dwc"]
     best: dict[Fold, tuple[tuple[int, int], list[Fold]]] = {}
     for position, layer in enumerate(layers):
         options = _smallest(layer, target_cycles)
@@ -215,20 +216,23 @@ def is_graph(acc: Accelerator) -> bool:
     return any(la.kind in IMAGE_KINDS or vectors_of(la.params) > 1 for la in acc.layers)
 
 
-def too_slow(layer: Layer, target: int) -> CompileError:
-    """The error for a layer that no folding makes fast enough."""
-    return CompileError(
-        f"{layer.source}: no folding takes {target} cycles a frame; the fastest takes "
-        f"{min(cycles(layer, f) for f in choices(layer))}",
-        hint="ask for fewer frames per second or a faster clock",
-    )
+def _check_reachable(layers: list[Layer], target: int) -> None:
+    """Raise a `CompileError` for the slowest layer if no folding makes it fast enough."""
+    fastest = {la.source: min(cycles(la, f) for f in choices(la)) for la in layers}
+    slowest = max(fastest, key=lambda name: fastest[name])
+    if fastest[slowest] > target:
+        raise CompileError(
+            f"{slowest}: no folding takes {target} cycles a frame; the fastest takes "
+            f"{fastest[slowest]}",
+            hint=f"allow {fastest[slowest]} cycles a frame or more: in a build.toml "
+            f"`folding.cycles = {fastest[slowest]}` (or folding.fps, at a faster clock); a QONNX "
+            "file is named there as network.model",
+        )
 
 
 def _smallest(layer: Layer, target: int) -> list[Fold]:
     """Foldings within the target; of a matrix layer those with the fewest multipliers."""
     legal = [f for f in choices(layer) if cycles(layer, f) <= target]
-    if not legal:
-        raise too_slow(layer, target)
     if layer.kind not in MATRIX:
         return legal
     fewest = min(lanes(layer, f) for f in legal)

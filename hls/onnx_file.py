@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hls.onnx_constants import check_constants, constants_to_initializers
+from hls.onnx_graph import STANDARD, check_graph
 from models.errors import CompileError
 from models.limits import ARRAY_BYTES, MODEL_BYTES, check_claim, read_bytes
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STANDARD = ("", "ai.onnx")
 QONNX = "qonnx.custom_op.general"
 OLD_NAMES = ("finn", "finn.custom_op.general")
 """What this domain was called once; qonnx renames it too."""
@@ -78,6 +79,10 @@ def read_model(path: Path, *, finn: bool = False) -> ModelProto:
     _check_nodes(model, path, finn=finn)
     _check_sizes(model, path)
     _strip(model, path)
+    if not finn:
+        check_graph(model, path)
+        constants_to_initializers(model, f"{path}: ")
+        check_constants(model.graph, f"{path}: ")
     return model
 
 

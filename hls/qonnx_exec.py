@@ -11,6 +11,7 @@ A standard operator that is not in the table below is run by onnxruntime.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,19 @@ MAX_ELEMENTS = 1 << 24
 
 
 def load_model(model: Path | str | ModelWrapper) -> ModelWrapper:
-    """A ModelWrapper from a path; qonnx sees nothing that `hls.onnx_file` has not checked."""
+    """A ModelWrapper from a path; qonnx sees nothing that `hls.onnx_file` has not checked.
+
+    A network of another batch size than 1, or one that asks for shapes, becomes that of one frame.
+    """
     if isinstance(model, ModelWrapper):
         return model
-    return ModelWrapper(read_model(Path(model)))
+    wrapper = ModelWrapper(read_model(Path(model)))
+    batch = wrapper.get_tensor_shape(wrapper.graph.input[0].name)[0]
+    if batch != 1 or any(node.op_type == "Shape" for node in wrapper.graph.node):
+        from hls.passes.one_frame import one_frame
+
+        return one_frame(wrapper)
+    return wrapper
 
 
 def run_qonnx(
@@ -63,7 +73,7 @@ def run_tensors(
     model: ModelWrapper, x: npt.ArrayLike, names: list[str], batch: int | None = None
 ) -> dict[str, Array]:
     """The tensors ``names`` for inputs x [n, ...], computed in batches."""
-    data = np.asarray(x, dtype=np.float32)
+    data = _fitted(model, np.asarray(x, dtype=np.float32))
     constants = _constants(model)
     batch = batch or batch_size(model, constants, data)
     parts: dict[str, list[Array]] = {name: [] for name in names}
@@ -72,6 +82,13 @@ def run_tensors(
         for name in names:
             parts[name].append(tensors[name])
     return {name: np.concatenate(chunks) for name, chunks in parts.items()}
+
+
+def _fitted(model: ModelWrapper, x: Array) -> Array:
+    """Frames [n, ...] in the shape that the model takes, where they have its number of elements."""
+    frame = model.get_tensor_shape(model.graph.input[0].name)[1:]
+    same = x.shape[1:] == tuple(frame) or math.prod(x.shape[1:]) != math.prod(frame)
+    return x if same else x.reshape(len(x), *frame)
 
 
 def batch_size(model: ModelWrapper, constants: dict[str, Array], data: Array) -> int:

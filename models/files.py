@@ -6,10 +6,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.errors import StorageError
+from models.errors import PhyfoldError, StorageError
 
 STORAGE_ERRNOS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
@@ -34,6 +35,16 @@ def storage_guard(path: Path) -> Iterator[None]:
         if error.errno not in STORAGE_ERRNOS:
             raise
         raise storage_error(Path(error.filename or path), error) from error
+
+
+def keep_log(error: PhyfoldError, log: Path, kept: Path) -> None:
+    """Copy a log out of a folder that is removed; ``error`` names the copy from then on."""
+    try:
+        shutil.copyfile(log, kept)
+    except OSError:
+        return
+    error.message = error.message.replace(str(log), str(kept))
+    error.hint = error.hint.replace(str(log), str(kept))
 
 
 def write_atomic(path: Path, data: str | bytes) -> Path:

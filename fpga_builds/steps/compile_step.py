@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from fpga_builds.csi import load_array
 from fpga_builds.estimates import layer_facts
 from fpga_builds.flow import Step, StepContext, StepOutput
 from hls.devices import device
-from models.errors import ConfigError
+from models.errors import CompileError, ConfigError, MismatchError
 from models.files import storage_guard
 
 if TYPE_CHECKING:
@@ -28,9 +30,14 @@ def run(context: StepContext) -> StepOutput:
     trained = config.network.checkpoint is not None
     golden = load_array(context.input("golden"), "y") if trained else None
     out = context.folder / FOLDER
-    with context.reporter.bar("compile") as advance, storage_guard(out):
+    model = context.input("model")
+    with (
+        context.reporter.bar("compile") as advance,
+        storage_guard(out),
+        named_by_user(config, model),
+    ):
         accelerator = compile_model(
-            context.input("model"),
+            model,
             out,
             _options(config, golden),
             lambda _step, number, total: advance(number, total),
@@ -38,6 +45,20 @@ def run(context: StepContext) -> StepOutput:
     part = device(config.compile.part)
     layers = [layer_facts(layer, part) for layer in accelerator.layers]
     return StepOutput({"compiled": FOLDER}, (), {"layers": layers})
+
+
+@contextlib.contextmanager
+def named_by_user(config: BuildConfig, copy: Path) -> Iterator[None]:
+    """Errors name the model's file as the user knows it, not the copy in the build's folder."""
+    try:
+        yield
+    except (CompileError, MismatchError) as error:
+        name = config.network.model or f"the model of {config.name}"
+        message = error.message.replace(str(copy), name)
+        if name not in message and (config.folding.file or name) not in message:
+            message = f"{name}: {message}"
+        error.message, error.args = message, (message,)
+        raise
 
 
 def _options(config: BuildConfig, golden: Any) -> CompileOptions:

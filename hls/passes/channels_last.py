@@ -27,6 +27,7 @@ from models.errors import CompileError
 
 NHWC = ["N", "H", "W", "C"]
 Rewrite = Callable[[ModelWrapper, NodeProto], None]
+IMAGE_LAYERS = (*("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "Resize", "Upsample"),)
 OPSET = 18
 """Reductions take their axes as an input from here on."""
 
@@ -45,9 +46,12 @@ class ChannelsLast(Transformation):
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Rewrite all nodes."""
         entry = model.graph.input[0].name
-        if len(model.get_tensor_shape(entry)) != 4 or model.get_tensor_layout(entry) == NHWC:
-            return model, False
         nodes = activation_nodes(model)
+        if len(model.get_tensor_shape(entry)) != 4:
+            _check_no_images(model, nodes)
+            return model, False
+        if model.get_tensor_layout(entry) == NHWC:
+            return model, False
         rewrites = [self._prepare(model, node) for node in nodes]
         for name in dict.fromkeys([entry, *(node.output[0] for node in nodes)]):
             channels, height, width = image_shape(model, name, nodes[0])
@@ -79,9 +83,26 @@ class ChannelsLast(Transformation):
             _check_elementwise(model, node)
             return _elementwise
         raise CompileError(
-            f"{label(node)} in a network of images cannot be mapped",
-            hint="write a dense layer as a convolution whose kernel covers the image",
+            f"{label(node)} in a network of images cannot be mapped: it works on the last axis of "
+            f"{model.get_tensor_shape(node.input[0])}",
+            hint="write a dense layer on the channels as a 1x1 convolution, one on the whole image "
+            "as a convolution whose kernel covers it",
         )
+
+
+def _check_no_images(model: ModelWrapper, nodes: list[NodeProto]) -> None:
+    """Refuse layers of images in a network that takes none."""
+    for node in nodes:
+        if node.op_type in IMAGE_LAYERS:
+            shape = model.get_tensor_shape(node.input[0])
+            raise CompileError(
+                f"{label(node)} works on {shape}: convolutions, pools and upsampling work on "
+                "images [1, channels, height, width]",
+                hint="give the network an input [1, channels, 1, length] and this layer a kernel "
+                "of one row (1, k)"
+                if len(shape) == 3
+                else "let the network's input be an image",
+            )
 
 
 def _resize(model: ModelWrapper, node: NodeProto, scale: tuple[int, int]) -> None:

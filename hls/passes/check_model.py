@@ -8,17 +8,21 @@ from enum import Enum
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hls.onnx_graph import STANDARD
 from hls.passes.graph import (
     QUANT_OPS,
     RESHAPING,
     activation_nodes,
+    attribute,
     constant,
+    constant_names,
     dynamic_input,
     dynamic_inputs,
-    from_constants,
+    first_node,
     is_join,
     label,
 )
+from hls.passes.unmapped import reason
 from models.errors import CompileError
 
 SUPPORTED = (
@@ -46,27 +50,87 @@ SUPPORTED = (
     "Upsample",
     "Concat",
 )
-WEIGHT_ONLY = ("Transpose", "Constant")
-SMOOTH = ("Sigmoid", "Tanh", "Softmax", "Gelu", "Erf", "Elu", "Softplus", "Exp", "HardSigmoid")
+RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli")
 
 
-def check_operators(model: ModelWrapper) -> None:
-    """Raise a `CompileError` that names the first node that cannot be mapped."""
+def check_operators(model: ModelWrapper, *, shapes_open: bool = False) -> None:
+    """Raise a `CompileError` that names the first node that cannot be mapped.
+
+    What is computed from constants alone is no layer and may be any operator of ONNX. With
+    ``shapes_open`` so may be what is computed from the shape of a tensor.
+    """
+    given = [n.output[0] for n in model.graph.node if n.op_type == "Shape"] if shapes_open else []
+    constants = constant_names(model, given)
     for node in model.graph.node:
         if node.op_type in SUPPORTED:
+            _check_form(model, node)
             continue
-        if node.op_type in WEIGHT_ONLY and from_constants(model, node.output[0]):
+        if node.output[0] in constants and node.domain in STANDARD and _computable(node):
             continue
-        raise CompileError(f"{label(node)} cannot be mapped: {_reason(node)}", hint=_way_out(node))
+        found = reason(node.op_type, ", ".join(SUPPORTED))
+        raise CompileError(f"{label(node)} cannot be mapped: {found.why}", hint=found.way_out)
+
+
+def _computable(node: NodeProto) -> bool:
+    """True if the node gives the same for the same constants, by itself."""
+    own = any(item.HasField("g") or item.graphs for item in node.attribute)
+    return not own and node.op_type not in RANDOM
+
+
+def _check_form(model: ModelWrapper, node: NodeProto) -> None:
+    """Refuse forms of an operator that are left out: of training, with more than one result."""
+    if _training(model, node):
+        raise CompileError(
+            f"{label(node)} is in training mode: it gives other numbers every time",
+            hint="export the network in evaluation mode (model.eval())",
+        )
+    if len(node.output) < 2:
+        return
+    read = {name for other in model.graph.node for name in other.input}
+    read |= {item.name for item in model.graph.output}
+    if further := [name for name in node.output[1:] if name and name in read]:
+        raise CompileError(
+            f"{label(node)}: its second result {further[0]!r} is used; only the first one has a "
+            "hardware layer",
+            hint="use the first result alone",
+        )
+
+
+def _training(model: ModelWrapper, node: NodeProto) -> bool:
+    if node.op_type == "BatchNormalization":
+        return bool(attribute(node, "training_mode", 0))
+    if node.op_type != "Dropout" or len(node.input) < 3 or not node.input[2]:
+        return False
+    mode = constant(model, node.input[2])
+    return mode is None or bool(mode.any())
+
+
+PRODUCTS = ("MatMul", "Gemm", "Conv", "Mul", "Div", "Sub")
+
+
+def check_factors(model: ModelWrapper, nodes: list[NodeProto]) -> None:
+    """Raise a `CompileError` for the first of ``nodes`` that multiplies activations."""
+    constants = constant_names(model)
+    for node in nodes:
+        names = [name for _, name in dynamic_inputs(model, node, constants)]
+        if node.op_type in PRODUCTS and len(names) > 1:
+            raise CompileError(
+                f"{label(node)} takes {len(names)} computed tensors ({', '.join(map(repr, names))})"
+                ": one of them has to be a constant",
+                hint="streams are joined by a Concat on channels or by an Add of two quantized "
+                "tensors of one scale; products and differences of activations are not supported",
+            )
 
 
 def check_quantized(model: ModelWrapper) -> None:
     """Raise a `CompileError` naming the first tensor without a quantizer (on a tidy model)."""
     nodes = activation_nodes(model)
     if not any(n.op_type == "MatMul" for n in nodes):
+        found = ", ".join(dict.fromkeys(n.op_type for n in nodes)) or "nothing"
         raise CompileError(
-            "the model has no dense layer (MatMul, Gemm) and no convolution: there is nothing to "
-            "map",
+            f"between input {model.graph.input[0].name!r} and output "
+            f"{model.graph.output[0].name!r} there is no dense layer (MatMul, Gemm) and no "
+            f"convolution, only {found}: there is nothing to map",
             hint="the compiler maps networks of dense layers and of convolutions",
         )
     if not any(n.op_type in QUANT_OPS for n in model.graph.node) and not _integer_input(model):
@@ -76,9 +140,21 @@ def check_quantized(model: ModelWrapper) -> None:
             hint="train it quantization-aware with Brevitas (QuantIdentity at the input, "
             "QuantLinear or QuantConv2d, QuantReLU) and export QONNX",
         )
+    _check_first(model, first_node(model))
     states = {model.graph.input[0].name: _Value.CODES if _integer_input(model) else _Value.FLOAT}
     for node in nodes:
         states[node.output[0]] = _check_node(model, node, states)
+
+
+def _check_first(model: ModelWrapper, node: NodeProto) -> None:
+    """The input is quantized before anything is computed of it: that quantizer is the ADC."""
+    if node.op_type in ("Mul", "Div", "Add", "Sub", "Relu", "Clip"):
+        raise CompileError(
+            f"{label(node)} changes tensor {model.graph.input[0].name!r}, the input, which is not "
+            "quantized yet",
+            hint="let the host do it (normalise, scale, clip) and begin the network with a "
+            "quantizer (QuantIdentity), or put one quantizer in front of it and one behind it",
+        )
 
 
 class _Value(Enum):
@@ -126,9 +202,9 @@ def _changed(model: ModelWrapper, user: NodeProto, name: str) -> CompileError:
     while node is not None and node.op_type in ("Mul", "Div"):
         node = model.find_producer(dynamic_input(model, node)[1])
     assert node is not None
+    source = dynamic_input(model, node)[1]
     return CompileError(
-        f"{label(node)} changes tensor {node.input[0]!r} after its quantizer and before "
-        f"{label(user)}",
+        f"{label(node)} changes tensor {source!r} after its quantizer and before {label(user)}",
         hint="put the quantizer after it: the last operation before a MatMul, a convolution, a "
         "pool or a join has to be a quantizer",
     )
@@ -176,24 +252,3 @@ def _check_product(model: ModelWrapper, node: NodeProto, quantized: bool) -> Non
 
 def _integer_input(model: ModelWrapper) -> bool:
     return bool(model.get_tensor_datatype(model.graph.input[0].name).is_integer())
-
-
-def _reason(node: NodeProto) -> str:
-    if node.op_type in SMOOTH:
-        return "a smooth function has no integer hardware layer here"
-    if node.op_type == "ConvTranspose":
-        return "a transposed convolution has no hardware layer here"
-    if node.op_type in WEIGHT_ONLY:
-        return "activations are not permuted in hardware"
-    return f"the operator {node.op_type!r} is unknown to the compiler"
-
-
-def _way_out(node: NodeProto) -> str:
-    if node.op_type in SMOOTH:
-        return (
-            "replace it by ReLU, Clip (hard tanh) or a quantizer alone, or cut it off: a monotone "
-            "function at the output can be left to the host"
-        )
-    if node.op_type == "ConvTranspose":
-        return "upsample by nearest neighbour (nn.Upsample) and convolve"
-    return f"supported: {', '.join(SUPPORTED)}; Transpose on weights only"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,19 @@ import numpy.typing as npt
 from onnx import NodeProto, TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
+from qonnx.transformation.base import Transformation
 
-from models.errors import CompileError
+from models.errors import CompileError, PhyfoldError
+
+log = logging.getLogger(__name__)
 
 QUANT_OPS = ("Quant", "IntQuant", "BipolarQuant")
 RESHAPING = ("Im2Col", "Reshape", "ReduceSum", "ReduceMax", "Resize")
 """What convolutions, pools and upsampling of a tidy model do to the pixels of an image."""
 QONNX_DOMAIN = "qonnx.custom_op.general"
+
+
+LIBRARIES = ("qonnx", "finn")
 
 
 def label(node: NodeProto) -> str:
@@ -50,9 +58,9 @@ def need_constant(model: ModelWrapper, node: NodeProto, index: int) -> npt.NDArr
     return value
 
 
-def constant_names(model: ModelWrapper) -> set[str]:
-    """Initializers, and all tensors that are computed from initializers alone."""
-    names = {item.name for item in model.graph.initializer}
+def constant_names(model: ModelWrapper, given: Iterable[str] = ()) -> set[str]:
+    """Initializers and ``given``, and all tensors that are computed from these alone."""
+    names = {item.name for item in model.graph.initializer} | set(given)
     pending = list(model.graph.node)
     while True:
         found = [n for n in pending if all(name in names for name in n.input if name)]
@@ -150,6 +158,26 @@ def is_join(model: ModelWrapper, node: NodeProto) -> bool:
     if any(constant(model, name) is not None for name in node.input):
         return False
     return len(dynamic_inputs(model, node)) > 1
+
+
+def run_foreign(model: ModelWrapper, transformation: Transformation) -> ModelWrapper:
+    """Transform by a pass; what one of qonnx or FINN cannot do is one line, no traceback."""
+    library = type(transformation).__module__.split(".")[0]
+    if library not in LIBRARIES:
+        return model.transform(transformation)
+    try:
+        return model.transform(transformation)
+    except PhyfoldError:
+        raise
+    except Exception as error:  # they raise whatever they meet, AssertionError too
+        log.info("%s failed", type(transformation).__name__, exc_info=True)
+        text = " ".join(str(error).split())[:300] or "no reason given"
+        raise CompileError(
+            f"{library}'s pass {type(transformation).__name__} does not take this network: "
+            f"{type(error).__name__}: {text}",
+            hint="the log has its traceback; onnx.checker.check_model(model, full_check=True) may "
+            "say more",
+        ) from error
 
 
 def replace_node(model: ModelWrapper, old: NodeProto, new: list[NodeProto]) -> None:

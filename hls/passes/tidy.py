@@ -15,7 +15,6 @@ from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.batchnorm_to_affine import BatchNormToAffine
-from qonnx.transformation.change_batchsize import ChangeBatchSize
 from qonnx.transformation.general import (
     GiveUniqueParameterTensors,
     RemoveStaticGraphInputs,
@@ -24,21 +23,24 @@ from qonnx.transformation.general import (
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
+from hls.onnx_constants import check_constants
 from hls.passes.channels_last import ChannelsLast
-from hls.passes.check_model import check_operators
+from hls.passes.check_model import check_factors, check_operators
+from hls.passes.flatten_input import FlattenInput
 from hls.passes.graph import (
     QONNX_DOMAIN,
     QUANT_OPS,
     activation_nodes,
     attribute,
     constant,
-    dynamic_input,
     need_constant,
     new_constant,
     new_tensor,
     remove_and_rewire,
     replace_node,
+    run_foreign,
 )
+from hls.passes.one_frame import check_shapes, one_frame
 from hls.passes.rearrange import rearrange_weights, transposed
 from hls.passes.ties import NORM, UNIT
 from hls.qonnx_exec import run_constant
@@ -46,9 +48,13 @@ from models.errors import CompileError
 
 
 def tidy(model: ModelWrapper) -> ModelWrapper:
-    """All tidying passes; `check_operators` first, so that messages name the original nodes."""
-    check_operators(model)
+    """All tidying passes; the checks come first, so that messages name the original nodes."""
+    check_operators(model, shapes_open=True)
     model = named(model)
+    check_operators(model)
+    nodes = activation_nodes(model)
+    check_factors(model, nodes)
+    check_shapes(model, nodes)
     for transformation in (
         GiveUniqueParameterTensors(),
         FoldTransposeIntoQuantInit(),
@@ -61,7 +67,8 @@ def tidy(model: ModelWrapper) -> ModelWrapper:
         RemoveUnusedTensors(),
         InferShapes(),
     ):
-        model = model.transform(transformation)
+        model = run_foreign(model, transformation)
+    check_constants(model.graph, "")
     _name_nodes(model)
     return model
 
@@ -77,10 +84,7 @@ def named(model: ModelWrapper) -> ModelWrapper:
             node.op_type = node.op_type.replace("IntQuant", "Quant")
             node.domain = QONNX_DOMAIN
     _name_nodes(model)
-    shape = model.get_tensor_shape(model.graph.input[0].name)
-    if shape is None or not shape or shape[0] != 1:
-        model = model.transform(ChangeBatchSize(1))
-    return model.transform(InferShapes())
+    return one_frame(model)
 
 
 def _name_nodes(model: ModelWrapper) -> None:
@@ -212,38 +216,3 @@ class RemoveNeutralNodes(Transformation):
         shape = model.get_tensor_shape(node.output[0])
         same = shape == model.get_tensor_shape(node.input[0])
         return same and value is not None and bool(np.all(value == self.NEUTRAL[node.op_type]))
-
-
-class FlattenInput(Transformation):
-    """Drop Flatten/Reshape nodes: the accelerator takes the frame as one vector, row by row."""
-
-    SHAPES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
-
-    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Remove one shape node; called again until none is left."""
-        for node in activation_nodes(model):
-            if node.op_type not in self.SHAPES:
-                continue
-            self._check(model, node)
-            target = list(model.get_tensor_shape(node.output[0]))
-            name = dynamic_input(model, node)[1]
-            while name != model.graph.input[0].name:
-                model.set_tensor_shape(name, target)
-                name = dynamic_input(model, model.find_producer(name))[1]
-            model.set_tensor_shape(name, target)
-            remove_and_rewire(model, node)
-            return model, True
-        return model, False
-
-    def _check(self, model: ModelWrapper, node: NodeProto) -> None:
-        before = model.get_tensor_shape(dynamic_input(model, node)[1])
-        after = model.get_tensor_shape(node.output[0])
-        upstream = model.find_producer(dynamic_input(model, node)[1])
-        elementwise = upstream is None or upstream.op_type in QUANT_OPS
-        if before == after:
-            return
-        if len(after) != 2 or after[0] != 1 or not elementwise:
-            raise CompileError(
-                f"{node.op_type} node {node.name!r} reshapes {before} to {after} in the network",
-                hint="only a Flatten to [1, n] at the network's input is supported",
-            )

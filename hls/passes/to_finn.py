@@ -11,7 +11,7 @@ from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNode
 from qonnx.transformation.infer_shapes import InferShapes
 
 from hls.passes.chain import AnnotateIntegers, datatype_of
-from hls.passes.graph import custom, label
+from hls.passes.graph import custom, label, run_foreign
 from hls.passes.quantizer import smallest_format
 from hls.passes.thresholds import AccRange, accumulator_range
 from models.errors import CompileError
@@ -63,7 +63,7 @@ def to_finn(model: ModelWrapper) -> ModelWrapper:
         GiveUniqueNodeNames(),
         GiveReadableTensorNames(),
     ):
-        model = model.transform(step)
+        model = run_foreign(model, step)
     for node in model.graph.node:
         if not node.domain.startswith("finn."):
             raise CompileError(

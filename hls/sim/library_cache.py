@@ -175,8 +175,21 @@ def _process_cache() -> Path:
             f"{tempfile.gettempdir()}: cannot be written ({error.strerror})",
             hint="set PHYFOLD_CACHE_DIR to a folder of your own",
         ) from error
-    atexit.register(shutil.rmtree, fresh, ignore_errors=True)
+    atexit.register(_drop, fresh)
     return fresh
+
+
+def _drop(folder: Path) -> None:
+    """Remove a folder of this process but for logs, which a message may have named."""
+    logs = set(folder.glob("*.log"))
+    if not logs:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in set(folder.iterdir()) - logs:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _records() -> Path:

@@ -20,7 +20,7 @@ from pathlib import Path
 from hls.sim import tools
 from hls.sim.library_cache import cache_dir, file_digest, say_once
 from models.errors import StorageError, ToolError
-from models.files import write_atomic
+from models.files import keep_log, write_atomic
 from models.folders import foreign, renewed_folder
 
 FORMAT = "2"
@@ -95,9 +95,8 @@ def _make_anew(  # noqa: PLR0917 (those of `runtime`)
         with tools.storage_guard(folder):
             write_atomic(work / COMPLETE, json.dumps(digests(work), indent=1) + "\n")
             work.rename(folder)
-    except ToolError:
-        with contextlib.suppress(OSError):  # the log outlives the folder
-            shutil.copy(work / LOG, folder.with_suffix(".log"))
+    except ToolError as error:
+        keep_log(error, work / LOG, folder.with_suffix(".log"))
         raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
