@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from fpga_builds.arguments import refuse_unused
+from fpga_builds.board.selftest import Result
 from fpga_builds.board.session import Action, Line
 from fpga_builds.commands import ROOT, Job, configure
 from fpga_builds.csi import nmse_text
@@ -21,6 +22,13 @@ from hls.float32_frames import ROUNDED_TEXT
 from models.errors import ConfigError
 
 DEFAULT_FRAMES = 1000
+RESULTS = {
+    Result.PASSED: ("passed", "green"),
+    Result.FAILED: ("FAILED", "red"),
+    Result.RUNNING: ("running", ""),
+    Result.CONTRADICTORY: ("CONTRADICTORY", "red"),
+}
+"""Words and styles for how a self-test ended."""
 
 
 def board(
@@ -70,7 +78,7 @@ def board(
     Of a CSI build, ber counts NMSE on the samples that `phyfold simulate` left in its folder.
     Exit code 1 if the self-test fails, bits differ, or the board does not answer.
     """
-    from fpga_builds.board import session
+    from fpga_builds.board import selftest, session
 
     if action is not Action.BER:
         why = f"only the action ber counts frames, this is {action.value}"
@@ -104,9 +112,10 @@ def board(
             )
         body = session.send(line, packages, where, source, target)
         return Outcome(body, lambda c: c.print(f"outputs     {body['output']}"))
-    body = session.status_of(line, packages, test=action is Action.SELFTEST, where=where)
+    test = action is Action.SELFTEST
+    body = session.status_of(line, packages, test=test, where=where)
     return Outcome(
-        body, lambda c: show_status(c, body), after=lambda: session.require_selftest(body)
+        body, lambda c: show_status(c, body), after=lambda: selftest.require(body, finished=test)
     )
 
 
@@ -148,8 +157,7 @@ def program(
 
 def show_status(console: Any, body: dict[str, Any]) -> None:
     """State of a board, for people."""
-    passed = ("passed", "green") if body["test_passed"] else ("FAILED", "red")
-    result = passed if body["test_done"] else ("running", "")
+    result = RESULTS[Result(body["test_result"])]
     console.print(f"board       {body['port']}, build {body['build_hash']}")
     console.print(
         f"frames      {body['in_beats']} x {body['in_bytes']} bytes in, {body['out_beats']} x "

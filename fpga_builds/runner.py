@@ -52,18 +52,37 @@ class Outcome:
 
 
 def execute(app: typer.Typer, words: Sequence[str] | None = None) -> int:
-    """Run the command that ``words`` (default: of this process) name; returns the exit code."""
+    """Run the command that ``words`` (default: of this process) name; returns the exit code.
+
+    SIGTERM ends it as Ctrl-C does, children included, with a word and an exit code of its own.
+    """
     arguments = spread_lists(sys.argv[1:] if words is None else words)
     machine = "--json" in arguments
     _log_to_stderr(quiet=machine or "--quiet" in arguments)
-    signal.signal(signal.SIGTERM, _terminate)
+    ends: list[int] = []
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        ends.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        return _execute(app, arguments, machine=machine)
+    except (KeyboardInterrupt, typer.Abort, Interrupted) as error:
+        hint = error.hint if isinstance(error, Interrupted) else _KEPT
+        return _interrupted(hint, machine=machine, terminated=bool(ends))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _execute(app: typer.Typer, arguments: list[str], *, machine: bool) -> int:
     try:
         outcome = _called(app, arguments)
+    except (typer.Abort, Interrupted):
+        raise
     except PhyfoldError as error:
         _fail(error.kind, error.message, error.hint, machine=machine)
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        return _interrupted(machine=machine)
     except typer.Exit as done:
         outcome = done.exit_code
     except TyperException as error:  # an option or argument that does not exist or is malformed
@@ -78,8 +97,9 @@ def execute(app: typer.Typer, words: Sequence[str] | None = None) -> int:
         return 1
     if isinstance(outcome, Outcome):
         return _finish(outcome, machine=machine)
-    # typer answers a Ctrl-C with the exit code itself
-    return _interrupted(machine=machine) if outcome == INTERRUPTED else int(outcome or 0)
+    if outcome == INTERRUPTED:  # typer answers a Ctrl-C with the exit code itself
+        raise KeyboardInterrupt
+    return int(outcome or 0)
 
 
 def _called(app: typer.Typer, words: Sequence[str]) -> Any:
@@ -119,8 +139,11 @@ def _shortened(text: str, most: int = 200) -> str:
 _KEPT = "what was finished is kept; the same command goes on from there"
 
 
-def _interrupted(*, machine: bool) -> int:
-    _fail("interrupted", "interrupted", _KEPT, machine=machine)
+def _interrupted(hint: str, *, machine: bool, terminated: bool) -> int:
+    if terminated:
+        _fail("terminated", "ended by SIGTERM", hint, machine=machine)
+        return TERMINATED
+    _fail("interrupted", "interrupted", hint, machine=machine)
     return INTERRUPTED
 
 
@@ -144,7 +167,9 @@ def _finish(outcome: Outcome, *, machine: bool) -> int:
 
 
 def _print_json(body: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(body, indent=1, allow_nan=False) + "\n")
+    text = json.dumps(body, indent=1, allow_nan=False) + "\n"
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one object, and that one whole
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 
@@ -160,10 +185,6 @@ def _fail(kind: str, message: str, hint: str, *, machine: bool) -> None:
     console.print(f"phyfold: {kind.replace('_', ' ')}: {message}", style="red")
     if hint:
         console.print(f"         {hint}")
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)
 
 
 class _Visible(logging.Formatter):

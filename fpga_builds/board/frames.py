@@ -8,8 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fpga_builds.board.link import BoardLink, LinkError
-from fpga_builds.board.protocol import MAX_PAYLOAD, TRAILER_BYTES, Status
+from fpga_builds.board.link import BoardLink
+from fpga_builds.board.protocol import (
+    MAX_PAYLOAD,
+    OTHER_VERSION,
+    TRAILER_BYTES,
+    LinkError,
+    Status,
+)
 from hls.board.package import BoardPackage
 from hls.ir import IntArray
 from hls.sim.packing import pack, unpack
@@ -38,9 +44,11 @@ def require_build(status: Status, packages: list[BoardPackage], where: str) -> B
 
     Raises:
         ConfigError: it holds none of them.
+        LinkError: it reports the build hash of one and other numbers.
     """
     for package in packages:
         if package.build_hash == status.build_hash:
+            _require_numbers(status, package)
             return package
     known = ", ".join(f"{p.build_hash:016x} ({p.board.name})" for p in packages) or "none"
     raise ConfigError(
@@ -48,6 +56,27 @@ def require_build(status: Status, packages: list[BoardPackage], where: str) -> B
         hint="program it with `phyfold program BUILD --board BOARD`, or name the folder of its "
         "board.json with --package",
     )
+
+
+def _require_numbers(status: Status, package: BoardPackage) -> None:
+    source, sink, body = package.input, package.output, package.body
+    expected = {
+        "clock_hz": package.clock_hz,
+        "baud": package.baud,
+        "in_beats": source.beats,
+        "in_bytes": source.beat_bytes,
+        "out_beats": sink.beats,
+        "out_bytes": sink.beat_bytes,
+        "golden_frames": body["golden_frames"],
+        "test_frames": body["test_frames"],
+    }
+    for name, number in expected.items():
+        if getattr(status, name) != number:
+            raise LinkError(
+                f"the board reports the build hash of {package.folder}, and "
+                f"{name}={getattr(status, name)} where that build has {number}",
+                hint=OTHER_VERSION,
+            )
 
 
 def frames_per_packet(status: Status, package: BoardPackage) -> int:

@@ -2,7 +2,9 @@
 """A serial port with a board at its end: requests, replies, and what is done when bytes get lost.
 
 One request is under way at a time. A reply that is missing, broken or a refusal because the request
-arrived broken is answered by sending the request again, a bounded number of times, and counted.
+arrived broken is answered by sending the request again, a bounded number of times, and counted. An
+attempt ends when the line is silent for too long, and in any case at a time that is fixed when the
+request is sent: a port that never stops talking (a console, a GPS, a wrong baud rate) is no board.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from fpga_builds.board.protocol import (
     BoardError,
     FramesReply,
     Kind,
+    LinkError,
     Packet,
     Status,
     encode,
@@ -25,22 +28,18 @@ from fpga_builds.board.protocol import (
     read_status,
     scan,
 )
-from models.errors import ConfigError, ToolError, ToolMissingError
+from models.errors import ConfigError, ToolMissingError
 
 DEFAULT_BAUD = 1_000_000
 PATIENCE_S = 2.0
 SLOW_PATIENCE_S = 60.0
 """For a simulated board, which takes seconds for what a board does in milliseconds."""
+SLOWNESS = 1000.0
+"""Times that a simulated board may take longer for a byte than a board's line does."""
 ATTEMPTS = 4
 POLL_S = 0.02
 SETTLE_S = 0.1
 """Before a request is sent again: longer than the pause that ends a packet at the board."""
-
-
-class LinkError(ToolError):
-    """A board does not answer, or not as it should."""
-
-    kind = "board"
 
 
 class Port(Protocol):
@@ -119,6 +118,8 @@ class BoardLink:
         baud: rate of the line.
         patience_s: longest time without a byte, beyond what the bytes themselves take [s].
         attempts: times that a request is sent at most.
+        slowness: of the line against its baud rate; an attempt may take `patience_s` and twice the
+            time of its bytes at that rate, times this, whatever comes meanwhile.
     """
 
     def __init__(
@@ -129,9 +130,10 @@ class BoardLink:
         baud: int = DEFAULT_BAUD,
         patience_s: float = PATIENCE_S,
         attempts: int = ATTEMPTS,
+        slowness: float = 1.0,
     ) -> None:
         self.port, self.name, self.baud = port, name, baud
-        self.patience_s, self.attempts = patience_s, attempts
+        self.patience_s, self.attempts, self.slowness = patience_s, attempts, slowness
         self.counts = LinkCounts()
         self._seq = int(time.monotonic() * 1000) % 256
         self._rest = b""
@@ -175,32 +177,38 @@ class BoardLink:
             LinkError: the board does not answer, refuses, or no attempt comes through.
         """
         self.counts.requests += 1
-        wait_s = self.patience_s + 20.0 * (len(payload) + reply_bytes) / self.baud
+        bytes_s = 20.0 * (len(payload) + reply_bytes) / self.baud
+        before = self.counts.to_json()
         for attempt in range(self.attempts):
             if attempt:
                 self.counts.retries += 1
                 self._settle()
-            reply = self._attempt(kind, payload, wait_s)
+            reply = self._attempt(kind, payload, bytes_s)
             if reply is not None:
                 return reply
-        counts = self.counts
+        counts = {name: count - before[name] for name, count in self.counts.to_json().items()}
+        talks = "something talks there that is no board, or at another rate. "
         raise LinkError(
             f"{self.name}: no good answer to {kind.name} in {self.attempts} attempts of "
-            f"{wait_s:.1f} s ({counts.timeouts} without any, {counts.bad_crc} broken, "
-            f"{counts.refusals} refused, {counts.junk_bytes} stray bytes)",
-            hint=f"is the board programmed, is its line at {self.baud} baud (--baud), is this its "
-            "port? A simulated board is slow: --patience SECONDS",
+            f"{self.patience_s + bytes_s:.1f} s ({counts['timeouts']} without any, "
+            f"{counts['bad_crc']} broken, {counts['refusals']} refused, {counts['junk_bytes']} "
+            "stray bytes)",
+            hint=f"{talks if counts['junk_bytes'] else ''}Is the board programmed, is its line at "
+            f"{self.baud} baud (--baud), is this its port? A simulated board is slow: --patience "
+            "SECONDS",
         )
 
-    def _attempt(self, kind: Kind, payload: bytes, wait_s: float) -> bytes | None:
+    def _attempt(self, kind: Kind, payload: bytes, bytes_s: float) -> bytes | None:
         """Send once; the reply's payload, or None if it has to be sent again."""
+        silence_s = self.patience_s + bytes_s
         self._seq = (self._seq + 1) % 256
         self._write(encode(Packet(kind, self._seq, payload)))
-        deadline = time.monotonic() + wait_s
-        while time.monotonic() < deadline:
+        heard = time.monotonic()
+        end = heard + self.patience_s + bytes_s * self.slowness
+        while time.monotonic() < min(end, heard + silence_s):
             data = self._read()
             if data:
-                deadline = time.monotonic() + wait_s
+                heard = time.monotonic()
             found = scan(self._rest + data)
             self._rest = found.rest
             self.counts.junk_bytes += found.junk

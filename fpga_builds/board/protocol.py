@@ -16,7 +16,7 @@ import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from models.errors import ConfigError
+from models.errors import ConfigError, ToolError
 
 SYNC = b"\xa5\x5a"
 HEADER_BYTES = 6
@@ -26,6 +26,13 @@ PROTOCOL_VERSION = 1
 REPLY_BIT = 0x80
 TRAILER_BYTES = 8
 NO_FRAME = 0xFFFF
+OTHER_VERSION = "make the board's bitstream again with this version of phyfold, and program it"
+
+
+class LinkError(ToolError):
+    """A board does not answer, or not as it should."""
+
+    kind = "board"
 
 
 class Kind(enum.IntEnum):
@@ -255,13 +262,29 @@ class Refusal:
     length: int
 
 
+_REFUSAL = struct.Struct("<BBH")
+
+
 def read_refusal(payload: bytes) -> Refusal:
-    """Payload of an error reply."""
-    code, kind, length = struct.unpack_from("<BBH", payload)
+    """Payload of an error reply.
+
+    Raises:
+        LinkError: it is shorter than an error reply is, or gives an error that there is not.
+    """
+    if len(payload) < _REFUSAL.size:
+        raise LinkError(
+            f"the board's error reply has {len(payload)} bytes ({payload.hex(' ') or 'none'}): "
+            f"must be {_REFUSAL.size}",
+            hint=OTHER_VERSION,
+        )
+    code, kind, length = _REFUSAL.unpack_from(payload)
     try:
         return Refusal(BoardError(code), kind, length)
     except ValueError as error:
-        raise ConfigError(f"the board gives the unknown error {code}") from error
+        raise LinkError(
+            f"the board gives the unknown error {code}; known: 0 to {max(BoardError)}",
+            hint=OTHER_VERSION,
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -285,9 +308,13 @@ def read_frames(payload: bytes) -> FramesReply:
     """Payload of the reply to FRAMES.
 
     Raises:
-        ConfigError: it is shorter than its trailer.
+        LinkError: it is shorter than its trailer.
     """
     if len(payload) < TRAILER_BYTES:
-        raise ConfigError(f"reply to FRAMES of {len(payload)} bytes: at least {TRAILER_BYTES}")
+        raise LinkError(
+            f"the board's reply to FRAMES has {len(payload)} bytes: must be at least "
+            f"{TRAILER_BYTES}",
+            hint=OTHER_VERSION,
+        )
     cycles, frames, flags = struct.unpack_from("<IHH", payload, len(payload) - TRAILER_BYTES)
     return FramesReply(payload[:-TRAILER_BYTES], cycles, frames, bool(flags & 1))

@@ -18,11 +18,13 @@ from fpga_builds.board.link import (
     DEFAULT_BAUD,
     PATIENCE_S,
     SLOW_PATIENCE_S,
+    SLOWNESS,
     BoardLink,
     open_port,
 )
 from fpga_builds.board.program import STEP_FOLDERS
 from fpga_builds.board.protocol import Status
+from fpga_builds.board.selftest import judge
 from fpga_builds.commands import ROOT, Job
 from fpga_builds.sources import csi_facts, require_frames
 from fpga_builds.stimulus import kind_of
@@ -94,7 +96,13 @@ def _linked(line: Line, port: str, packages: list[BoardPackage]) -> Iterator[Boa
     baud = line.baud or (rates.pop() if len(rates) == 1 else DEFAULT_BAUD)
     slow = line.port.startswith(SIMULATED) or port.startswith("/dev/pts/")
     patience_s = line.patience_s or (SLOW_PATIENCE_S if slow else PATIENCE_S)
-    link = BoardLink(open_port(port, baud), line.port, baud=baud, patience_s=patience_s)
+    link = BoardLink(
+        open_port(port, baud),
+        line.port,
+        baud=baud,
+        patience_s=patience_s,
+        slowness=SLOWNESS if slow else 1.0,
+    )
     try:
         yield link
     finally:
@@ -109,25 +117,14 @@ def status_of(
         status = link.selftest() if test else link.info()
         if where:
             require_build(status, packages, where)
-        return {"port": line.port, **status.to_json(), "link": link.counts.to_json()}
-
-
-def require_selftest(body: dict[str, Any]) -> None:
-    """Raise CheckError unless the self-test passed."""
-    if not body["test_done"] or body["test_passed"]:
-        return
-    if body["test_stuck"]:
-        what = f"the accelerator stopped after {body['compared_frames']} frames"
-    else:
-        what = (
-            f"{body['mismatches']} of {body['compared_frames']} frames are wrong, first frame "
-            f"{body['first_mismatch']}"
-        )
-    raise CheckError(
-        f"self-test on the board failed: {what}",
-        hint="golden frames, weights and RTL are in the bitstream: make it again; if a fresh one "
-        "fails too, lower its clock",
-    )
+        verdict = judge(status)
+        return {
+            "port": line.port,
+            **status.to_json(),
+            "test_result": verdict.result.value,
+            "test_text": verdict.text,
+            "link": link.counts.to_json(),
+        }
 
 
 def ber(job: Job, line: Line, packages: list[BoardPackage]) -> dict[str, Any]:

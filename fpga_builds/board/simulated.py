@@ -32,7 +32,9 @@ FIRST_SLICE_CYCLES = 20_000
 QUIET_CYCLES = 200_000
 POWER_UP_CYCLES = 2_000
 QUIET_WAIT_MS = 20
-START_TIMEOUT_S = 600.0
+START_TIMEOUT_S = 1800.0
+"""For a simulated board to be built; its compilers have shorter limits of their own."""
+END_TIMEOUT_S = 10.0
 
 
 class SimulatedBoard:
@@ -127,27 +129,42 @@ class BoardProcess:
         self._process = subprocess.Popen(
             words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
         )
+        try:
+            self.port = self._first_line()
+            if not self.port:
+                code = self._process.wait(timeout=END_TIMEOUT_S)
+                raise ToolError(
+                    f"the simulated board in {folder} did not start (exit code {code})",
+                    hint="its message is above",
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    def _first_line(self) -> str:
+        """The name of the terminal; empty if the process ends without one."""
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line.strip():
-            code = self._process.wait()
-            self._process.stdout.close()
-            raise ToolError(
-                f"the simulated board in {folder} did not start (exit code {code})",
-                hint="its message is above",
-            )
-        self.port = line.strip()
+        late = threading.Timer(START_TIMEOUT_S, self._process.terminate)
+        late.start()
+        try:
+            return self._process.stdout.readline().strip()
+        finally:
+            late.cancel()
 
     def close(self) -> None:
         """End the process."""
         self._process.terminate()
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -157,6 +174,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, help="where the model is built and kept")
     parser.add_argument("--jobs", type=int, default=2, help="compilers at a time")
     arguments = parser.parse_args(words)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)  # a compiler under way is ended too
     try:
         package = load_board(arguments.folder.resolve())
         place = arguments.cache or cache_dir() / "boards"

@@ -3,23 +3,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import json
 import os
 import struct
+import threading
+import time
+import tty
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from board_chains import STATUS
+from command_line import run
 
 from fpga_builds.board import link as link_module
 from fpga_builds.board.frames import frames_per_packet, require_build, run_frames
-from fpga_builds.board.link import BoardLink, LinkError, open_port
+from fpga_builds.board.link import BoardLink, open_port
 from fpga_builds.board.protocol import (
     REPLY_BIT,
     BoardError,
     Kind,
+    LinkError,
     Packet,
     encode,
     scan,
@@ -144,6 +151,102 @@ def test_a_port_that_goes_away() -> None:
     assert "unplugged" in caught.value.hint
 
 
+class TalkingPort(FakePort):
+    """A port where something talks without an end, whatever it is asked."""
+
+    def __init__(self, words: bytes) -> None:
+        super().__init__(lambda _packet, _n: b"")
+        self.words = words
+        self.reads = 0
+
+    def read(self, size: int = 1) -> bytes:
+        time.sleep(0.001)
+        self.reads += 1
+        assert self.reads < 20_000, "the host listens for ever"
+        self.words = self.words[size:] + self.words[:size]
+        return self.words[-size:]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"$GPGGA,120000,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n",
+        b"\x00\xff\x80",
+        b"\xa5\x5a\x81\x07\xff\xff",  # headers of endless packets
+        encode(Packet(Kind.TEST | REPLY_BIT, 7, b"old")),
+        encode(Packet(Kind.ERROR, 7, struct.pack("<BBH", BoardError.CRC, 1, 0))),
+        b"",
+    ],
+    ids=["gps", "noise", "headers", "old", "refusals", "silence"],
+)
+def test_a_port_that_never_stops_talking(words: bytes) -> None:
+    port = TalkingPort(words)
+    link = BoardLink(port, "/dev/fake", patience_s=0.05)
+    with pytest.raises(LinkError, match=r"no good answer to INFO in 4 attempts") as caught:
+        link.info()
+    assert port.attempts == 4
+    stray = link.counts.junk_bytes > 0
+    assert ("talks there that is no board" in caught.value.hint) == stray
+
+
+def test_a_terminal_that_never_stops_talking(capsys: pytest.CaptureFixture[str]) -> None:
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    os.set_blocking(master, False)
+    ended = threading.Event()
+
+    def talk() -> None:
+        while not ended.wait(0.001):
+            with contextlib.suppress(BlockingIOError):
+                os.write(master, b"login: " * 8)
+
+    talker = threading.Thread(target=talk, daemon=True)
+    talker.start()
+    try:
+        code, out, _ = run(
+            capsys, "board", os.ttyname(slave), "selftest", "--patience", "0.1", "--json"
+        )
+    finally:
+        ended.set()
+        talker.join()
+        os.close(master)
+        os.close(slave)
+    assert code == 1
+    assert "no good answer to TEST in 4 attempts" in json.loads(out)["error"]["message"]
+
+
+def test_a_slow_board_that_answers_byte_by_byte() -> None:
+    """Silence is what counts as long as the line's own time, times its slowness, has not passed."""
+
+    class Dribble(FakePort):
+        def read(self, size: int = 1) -> bytes:
+            time.sleep(0.005)
+            return super().read(1)
+
+        @property
+        def in_waiting(self) -> int:
+            return 0
+
+    port = Dribble(lambda packet, _n: _good(packet))
+    assert BoardLink(port, "/dev/fake", patience_s=0.25, slowness=1e4).info() == STATUS
+    port = Dribble(lambda packet, _n: _good(packet))
+    with pytest.raises(LinkError, match="no good answer"):
+        BoardLink(port, "/dev/fake", patience_s=0.25).info()
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x02", b"\x02\x01\x00"])
+def test_a_short_error_reply(payload: bytes) -> None:
+    link = _link(lambda packet, _n: encode(Packet(Kind.ERROR, packet.seq, payload)))
+    with pytest.raises(LinkError, match=f"error reply has {len(payload)} bytes .* must be 4"):
+        link.info()
+
+
+def test_the_word_error_is_no_reply() -> None:
+    link = _link(lambda _packet, _n: b"ERROR\r\n")
+    with pytest.raises(LinkError, match="28 stray bytes"):
+        link.info()
+
+
 def test_no_such_port_and_no_pyserial(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="/dev/nowhere: cannot be opened") as caught:
         open_port("/dev/nowhere")
@@ -156,8 +259,21 @@ def test_no_such_port_and_no_pyserial(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_board_holds_another_build(package: BoardPackage) -> None:
-    status = replace(STATUS, build_hash=package.build_hash)
+    source, sink = package.input, package.output
+    status = replace(
+        STATUS,
+        build_hash=package.build_hash,
+        baud=package.baud,
+        in_beats=source.beats,
+        in_bytes=source.beat_bytes,
+        out_beats=sink.beats,
+        out_bytes=sink.beat_bytes,
+    )
     assert require_build(status, [package], "build/tiny") is package
+    for name in ("clock_hz", "in_beats", "out_bytes", "golden_frames", "test_frames"):
+        odd = replace(status, **{name: getattr(status, name) + 1})
+        with pytest.raises(LinkError, match=f"the build hash of .*, and {name}="):
+            require_build(odd, [package], "build/tiny")
     with pytest.raises(ConfigError, match="the board holds another build") as caught:
         require_build(STATUS, [package], "build/tiny")
     assert f"{package.build_hash:016x} (ulx3s)" in caught.value.message

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fpga_builds.board.protocol import (
     STATUS_BYTES,
     BoardError,
+    LinkError,
     Packet,
     encode,
     read_frames,
@@ -107,9 +108,9 @@ def test_another_version_of_the_protocol(payload: bytes) -> None:
 
 def test_refusals_and_results() -> None:
     assert read_refusal(b"\x02\x03\x0d\x00").error is BoardError.LENGTH
-    with pytest.raises(ConfigError, match="unknown error 99"):
+    with pytest.raises(LinkError, match="unknown error 99"):
         read_refusal(b"\x63\x03\x00\x00")
     reply = read_frames(b"abcd" + struct.pack("<IHH", 77, 2, 1))
     assert (reply.data, reply.cycles, reply.frames, reply.stuck) == (b"abcd", 77, 2, True)
-    with pytest.raises(ConfigError, match="reply to FRAMES of 3 bytes"):
+    with pytest.raises(LinkError, match="reply to FRAMES has 3 bytes: must be at least 8"):
         read_frames(b"abc")

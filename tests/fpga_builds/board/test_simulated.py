@@ -21,8 +21,8 @@ from fpga_builds import cli
 from fpga_builds.board import session
 from fpga_builds.board.ber import Reference, measure
 from fpga_builds.board.frames import run_frames
-from fpga_builds.board.link import BoardLink, LinkError, open_port
-from fpga_builds.board.protocol import Kind, Packet, encode
+from fpga_builds.board.link import BoardLink, open_port
+from fpga_builds.board.protocol import Kind, LinkError, Packet, encode
 from fpga_builds.board.simulated import BoardProcess, SimulatedBoard
 from fpga_builds.config import BuildConfig
 from fpga_builds.runner import execute
