@@ -30,6 +30,7 @@ from hls.ports import (
     pool_format,
     window_size,
 )
+from hls.sim.source_lint import names_in
 from hls.templates import render
 from models.errors import CompileError, StorageError
 
@@ -123,6 +124,11 @@ class _Unit:
     ports: tuple[tuple[str, str], ...]
     """(prefix of the port, prefix of the wires), inputs first."""
     cycles: LayerCycles
+
+    @property
+    def memory(self) -> bool:
+        """True if the kernel reads memory files."""
+        return self.layer.kind in MEMORY_PARAMETER
 
 
 def top_name(acc: Accelerator) -> str:
@@ -364,11 +370,14 @@ def _identifier(name: str) -> str:
 
 
 def kernel_files(top: str) -> list[Path]:
-    """Kernel files that the text ``top`` (or the module of that name) needs, packages first."""
+    """Kernel files that the text ``top`` (or the module of that name) needs, packages first.
+
+    What is named in comments and strings alone is not needed.
+    """
     found: dict[str, Path] = {}
     todo = [top]
     while todo:
-        for name in re.findall(r"\bphy_[a-z_]+\b", todo.pop()):
+        for name in names_in(todo.pop(), "phy_[a-z_]+"):
             path = KERNELS / f"{name}.sv"
             if name not in found and path.is_file():
                 found[name] = path

@@ -26,6 +26,7 @@ from hls.board.pll import Pll, find_pll
 from hls.cycles import accelerator_cycles
 from hls.ir import Accelerator, IntArray, Stream
 from hls.sim.packing import pack
+from hls.sim.source_lint import names_in
 from hls.sim.verilate import RtlFiles
 from hls.stitch import KERNELS
 from hls.templates import render
@@ -213,7 +214,7 @@ def _sources(rtl: RtlFiles) -> dict[str, str]:
     todo = (KERNELS / "templates" / TEMPLATE).read_text()
     pending = [todo]
     while pending:
-        for name in re.findall(r"\bphy_\w+\b", pending.pop()):
+        for name in names_in(pending.pop(), r"phy_\w+"):
             path = next((p for p in _places(name) if p.is_file()), None)
             if path is None or path.name in found:
                 continue

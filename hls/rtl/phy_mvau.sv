@@ -26,6 +26,7 @@ module phy_mvau #(
   parameter  int unsigned AccBits      = 12,
   parameter  bit          Dsp          = 1'b0,  // multipliers in DSP blocks
   parameter               WeightFile   = "",
+  parameter               MemDir       = "",  // its folder
   localparam int unsigned InW          = phy_pkg::byte_bits(Simd * InBits),
   localparam int unsigned OutW         = phy_pkg::byte_bits(Pe * AccBits)
 ) (
@@ -74,7 +75,9 @@ module phy_mvau #(
     .x_o(x_read)
   );
 
-  phy_rom #(.Width(WordBits), .Depth(Steps), .Regs(RomRegs), .File(WeightFile)) u_weights (
+  phy_rom #(
+    .Width(WordBits), .Depth(Steps), .Regs(RomRegs), .File(WeightFile), .MemDir(MemDir)
+  ) u_weights (
     .clk_i(ap_clk), .en_i(valid[RomRegs-1:0]), .addr_i(step), .data_o(weights)
   );
   phy_delay #(.Width(XBits), .Cycles(RomRegs - 1)) u_x (

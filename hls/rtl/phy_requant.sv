@@ -24,6 +24,7 @@ module phy_requant #(
   parameter  int          OutMin    = 0,
   parameter  int          OutMax    = 15,
   parameter               ParamFile = "",
+  parameter               MemDir    = "",  // its folder
   localparam int unsigned InW       = phy_pkg::byte_bits(Pe * InBits),
   localparam int unsigned OutW      = phy_pkg::byte_bits(Pe * OutBits)
 ) (
@@ -79,7 +80,9 @@ module phy_requant #(
 
   logic [Pe*LaneBits-1:0] params;
   logic [Pe*InBits-1:0]   x;
-  phy_rom #(.Width(Pe * LaneBits), .Depth(Folds), .Regs(Regs), .File(ParamFile)) u_params (
+  phy_rom #(
+    .Width(Pe * LaneBits), .Depth(Folds), .Regs(Regs), .File(ParamFile), .MemDir(MemDir)
+  ) u_params (
     .clk_i(ap_clk), .en_i(valid[Regs-1:0]), .addr_i(fold_q), .data_o(params)
   );
   phy_delay #(.Width(Pe * InBits), .Cycles(Regs)) u_x (

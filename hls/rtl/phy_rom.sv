@@ -8,17 +8,19 @@
 // File: $readmemh text, one row per line. A ROM of up to 512 words has one word in a row. In a deeper
 // one (Regs = 3) row r holds the words r, r + Rows, r + 2 Rows, ..., the first in the lowest bits, with
 // Rows = phy_pkg::rom_rows(Depth, Width): as deep as a block, so that no block's output has to be
-// chosen before it is registered.
+// chosen before it is registered. MemDir: its folder with a / behind it; empty: the working folder. A
+// simulation stops if there is no such file or if it has fewer rows.
 //
 // II: 1 cycle. Latency: Regs (1, 2 or 3) cycles; en_i[k], k cycles after en_i[0], enables register k.
 // No reset.
 `default_nettype none
 module phy_rom #(
-  parameter  int unsigned Width = 8,
-  parameter  int unsigned Depth = 16,
-  parameter  int unsigned Regs  = 1,
-  parameter               File  = "",
-  localparam int unsigned AddrW = phy_pkg::idx_bits(Depth)
+  parameter  int unsigned Width  = 8,
+  parameter  int unsigned Depth  = 16,
+  parameter  int unsigned Regs   = 1,
+  parameter               File   = "",
+  parameter               MemDir = "",
+  localparam int unsigned AddrW  = phy_pkg::idx_bits(Depth)
 ) (
   input  wire              clk_i,
   input  wire  [Regs-1:0]  en_i,
@@ -31,7 +33,30 @@ module phy_rom #(
 
   logic [Words*Width-1:0] mem [Rows];
   logic [Words*Width-1:0] read_q;
-  initial $readmemh(File, mem);
+
+  if (MemDir == "") begin : gen_file
+    initial $readmemh(File, mem);
+  end else begin : gen_dir_file
+    initial $readmemh({MemDir, File}, mem);
+  end
+
+`ifndef SYNTHESIS
+  // A simulator goes on with what it has when a file is missing or too short: here it stops.
+  // synthesis translate_off
+  initial begin : load
+    string path;
+    path = string'({MemDir, File});
+    mem[Rows-1] = '1;
+    $readmemh(path, mem);
+    if (mem[Rows-1] == '1) begin
+      mem[Rows-1] = '0;
+      $readmemh(path, mem);
+      if (mem[Rows-1] == '0) $fatal(1, "%m: cannot read %0d rows of memory file %s", Rows, path);
+    end
+  end
+  // synthesis translate_on
+`endif
+
   always_ff @(posedge clk_i) begin
     if (en_i[0]) read_q <= mem[addr_i[RowW-1:0]];
   end

@@ -21,6 +21,7 @@ module phy_thresholding #(
   parameter  int unsigned OutBits       = 4,
   parameter  int          OutBias       = 0,
   parameter               ThresholdFile = "",
+  parameter               MemDir        = "",  // their folder
   localparam int unsigned InW           = phy_pkg::byte_bits(Pe * InBits),
   localparam int unsigned OutW          = phy_pkg::byte_bits(Pe * OutBits)
 ) (
@@ -126,7 +127,8 @@ module phy_thresholding #(
       end
       phy_rom #(
         .Width(XBits), .Depth(Depth), .Regs(Regs),
-        .File({ThresholdFile, "_s", StageDigits[15:0], "_p", digits(p), ".dat"})
+        .File({ThresholdFile, "_s", StageDigits[15:0], "_p", digits(p), ".dat"}),
+        .MemDir(MemDir)
       ) u_rom (
         .clk_i(ap_clk), .en_i(en[Regs-1:0]), .addr_i(addr), .data_o(threshold)
       );

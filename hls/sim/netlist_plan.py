@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hls.ir import Accelerator
+from hls.sim.source_lint import names_in
 from hls.sim.verilate import (
     LIBRARY,
     SimBinary,
@@ -62,7 +63,7 @@ def model_sources(cells: Iterable[str]) -> tuple[Path, ...]:
             continue
         found[name] = path
         text = path.read_text(encoding="utf-8")
-        todo += sorted({word for word in re.findall(r"\bphy_sim_\w+", text) if own_model(word)})
+        todo += sorted(word for word in names_in(text, r"phy_sim_\w+") if own_model(word))
     return tuple(found[name] for name in sorted(found, key=lambda n: (n.isupper(), n)))
 
 

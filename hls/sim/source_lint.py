@@ -129,6 +129,12 @@ def check_text(text: str, path: Path, rules: Rules = OURS) -> None:
         reader.last = piece
 
 
+def names_in(text: str, pattern: str) -> list[str]:
+    """Names in Verilog that match a regular expression, each once; comments and strings are none."""
+    words = (piece for kind, piece, _ in _tokens(text) if kind == "word")
+    return list(dict.fromkeys(word for word in words if re.fullmatch(pattern, word)))
+
+
 def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
     odd = ODD.search(text)
     if odd is not None:

@@ -11,7 +11,7 @@ from rtl_chains import chain, dwc, mvau, requant, sparse, thresholding
 from rtl_graphs import add, duplicate, graph, line, pool, residual, window
 
 from hls.ir import Accelerator, IntFormat, Layer
-from hls.stitch import render_top, stream_wires, top_name, write_rtl
+from hls.stitch import kernel_files, render_top, stream_wires, top_name, write_rtl
 from models.errors import CompileError, StorageError
 
 U4, S4, S8 = IntFormat(4, signed=False), IntFormat(4, signed=True), IntFormat(8, signed=True)
@@ -195,3 +195,14 @@ def test_joins_that_do_not_fit(tmp_path: Path) -> None:
     layers = (acc.layers[0], replace(acc.layers[1], inputs=acc.layers[1].inputs[:1]))
     with pytest.raises(CompileError, match="sum: a add has 2 input streams, not 1"):
         write_rtl(replace(acc, layers=layers), tmp_path)
+
+
+def test_a_kernel_that_is_only_mentioned_is_not_needed(tmp_path: Path) -> None:
+    """The comments of phy_mvau_sparse name phy_mvau, those of phy_mul its DSP variant."""
+    spec = sparse((8, 12), 4, 4, (4, 1), S8, IntFormat(4, signed=True))
+    names = [path.name for path in write_rtl(chain(S8, 4, 12, [spec]), tmp_path).sources]
+    assert "phy_mvau_sparse.sv" in names
+    assert "phy_mvau.sv" not in names
+    assert {"phy_pkg.sv", "phy_rom.sv", "phy_dot.sv", "phy_mul_dsp.sv"} <= set(names)
+    text = '// phy_add\n/* phy_dwc */ initial $error("phy_pool: \\" phy_fifo"); phy_spill u (.a(phy_x));'
+    assert [path.stem for path in kernel_files(text)] == ["phy_spill"]

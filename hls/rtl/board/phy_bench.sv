@@ -22,6 +22,7 @@ module phy_bench #(
   parameter  int unsigned Repeats        = 1,
   parameter               InFile         = "",
   parameter               OutFile        = "",
+  parameter               MemDir         = "",
   localparam int unsigned TestFrames     = GoldenFrames * Repeats
 ) (
   input  wire                   clk_i,
@@ -90,7 +91,8 @@ module phy_bench #(
     .GoldenFrames(GoldenFrames),
     .Repeats(Repeats),
     .InFile(InFile),
-    .OutFile(OutFile)
+    .OutFile(OutFile),
+    .MemDir(MemDir)
   ) u_selftest (
     .ap_clk(clk_i),
     .ap_rst_n(test_rst_nq),

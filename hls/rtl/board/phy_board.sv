@@ -28,7 +28,8 @@ module phy_board
   parameter int unsigned   GoldenFrames   = 1,
   parameter int unsigned   Repeats        = 1,
   parameter                InFile         = "",
-  parameter                OutFile        = ""
+  parameter                OutFile        = "",
+  parameter                MemDir         = ""
 ) (
   input  wire                   clk_i,
   input  wire                   rst_ni,
@@ -169,7 +170,8 @@ module phy_board
     .GoldenFrames(GoldenFrames),
     .Repeats(Repeats),
     .InFile(InFile),
-    .OutFile(OutFile)
+    .OutFile(OutFile),
+    .MemDir(MemDir)
   ) u_bench (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

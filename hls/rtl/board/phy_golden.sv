@@ -12,7 +12,8 @@ module phy_golden #(
   parameter int unsigned Width   = 8,
   parameter int unsigned Words   = 16,
   parameter int unsigned Repeats = 1,
-  parameter              File    = ""
+  parameter              File    = "",
+  parameter              MemDir  = ""
 ) (
   input  wire              ap_clk,
   input  wire              ap_rst_n,
@@ -25,7 +26,28 @@ module phy_golden #(
 
   (* rom_style = "block" *)
   logic [Width-1:0] mem [Words];
-  initial $readmemh(File, mem);
+  if (MemDir == "") begin : gen_file
+    initial $readmemh(File, mem);
+  end else begin : gen_dir_file
+    initial $readmemh({MemDir, File}, mem);
+  end
+
+`ifndef SYNTHESIS
+  // A simulator goes on with what it has when a file is missing or too short: here it stops.
+  // synthesis translate_off
+  initial begin : load
+    string path;
+    path = string'({MemDir, File});
+    mem[Words-1] = '1;
+    $readmemh(path, mem);
+    if (mem[Words-1] == '1) begin
+      mem[Words-1] = '0;
+      $readmemh(path, mem);
+      if (mem[Words-1] == '0) $fatal(1, "%m: cannot read %0d rows of memory file %s", Words, path);
+    end
+  end
+  // synthesis translate_on
+`endif
 
   logic [Width-1:0] read_q;
   logic [Width-1:0] data_q;

@@ -15,7 +15,8 @@ module phy_selftest #(
   parameter int unsigned GoldenFrames = 1,
   parameter int unsigned Repeats      = 1,
   parameter              InFile       = "",
-  parameter              OutFile      = ""
+  parameter              OutFile      = "",
+  parameter              MemDir       = ""
 ) (
   input  wire                 ap_clk,
   input  wire                 ap_rst_n,
@@ -41,7 +42,8 @@ module phy_selftest #(
     .Width(InWidth),
     .Words(GoldenFrames * InBeats),
     .Repeats(Repeats),
-    .File(InFile)
+    .File(InFile),
+    .MemDir(MemDir)
   ) u_inputs (
     .ap_clk(ap_clk),
     .ap_rst_n(ap_rst_n),
@@ -54,7 +56,8 @@ module phy_selftest #(
     .Width(OutWidth),
     .Words(GoldenFrames * OutBeats),
     .Repeats(Repeats),
-    .File(OutFile)
+    .File(OutFile),
+    .MemDir(MemDir)
   ) u_outputs (
     .ap_clk(ap_clk),
     .ap_rst_n(ap_rst_n),
