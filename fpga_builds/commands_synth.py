@@ -48,6 +48,8 @@ def synth(
     step = step_for(target, engine)
     last = netlist_step_for(job.config, target, netlist_frames, engine)
     steps = (*steps_of(job.config), step, last)
+    if netlist_frames:
+        last.needs(job.config, job.out)
     with exclusive(job.out), job.reporter.interruptible(job.out):
         flow = Flow(steps, job.config, job.out, jobs=job.jobs, reporter=job.reporter)
         state = flow.run(step.name)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fpga_builds.versions import package_version, program_version
+from hls import finn_env
 from hls.sim.tools import find_tool
 from models.errors import ToolMissingError
 
@@ -43,6 +44,8 @@ class Finding:
         return asdict(self)
 
 
+INSTALLS = {"finn-plus": finn_env.INSTALL}
+"""Packages that need more than ``pip install NAME``."""
 PACKAGES = (
     ("torch", True, "training and export; a QONNX file compiles and simulates without it"),
     ("brevitas", True, "quantization-aware training and QONNX export"),
@@ -101,7 +104,7 @@ def _python() -> Finding:
 
 def _package(name: str, required: bool, use: str) -> Finding:
     version = package_version(name)
-    hint = "" if version else f"pip install {name}"
+    hint = "" if version else INSTALLS.get(name, f"pip install {name}")
     return Finding(name, version is not None, version or "", required, "Python package", use, hint)
 
 

@@ -87,6 +87,8 @@ class Step:
         compiler: the C++ compiler's version is worth recording.
         external: further files that matter (a checkpoint, a model, a folding file).
         applies: whether the build has this step.
+        needs: called with the configuration and the build's folder before the first step of a
+            command runs: raises ToolMissingError, or ConfigError, if this step could not run.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Step:
     compiler: bool = False
     external: Callable[[BuildConfig], tuple[Path, ...]] = lambda _config: ()
     applies: Callable[[BuildConfig], bool] = lambda _config: True
+    needs: Callable[[BuildConfig, Path], None] = lambda _config, _out: None
 
     @property
     def folder_name(self) -> str:
@@ -138,6 +141,8 @@ class Flow:
         self.steps = tuple(step for step in steps if step.applies(config))
         self.config, self.out, self.jobs = config, out, jobs
         self.reporter = reporter or Reporter(quiet=True)
+        self._ahead: list[Step] = []
+        self._able: set[str] = set()
 
     def run(self, *wanted: str, done: State | None = None) -> State:
         """Run the steps named, and those whose outputs they need, unless they are up to date.
@@ -150,9 +155,10 @@ class Flow:
             PhyfoldError: a step failed; its log is named in the hint.
         """
         state = done or State()
-        for step in self.needed(wanted):
-            if step.name not in state.records:
-                state = state.with_record(self.run_step(step, state))
+        self._ahead = [step for step in self.needed(wanted) if step.name not in state.records]
+        for step in tuple(self._ahead):
+            state = state.with_record(self.run_step(step, state))
+            self._ahead.remove(step)
         return state
 
     def needed(self, wanted: Iterable[str]) -> tuple[Step, ...]:
@@ -186,6 +192,7 @@ class Flow:
             self.reporter.line(styled((f"{step.name:<10} up to date ({place})", "dim")))
             self.reporter.finished.append(place.name)
             return kept
+        self._require((step, *self._ahead))
         why = _why(kept, depends)
         log.info("%s: runs, %s", step.name, why)
         name = (f"{step.name:<10}", "bold")
@@ -214,6 +221,13 @@ class Flow:
         self.reporter.finished.append(place.name)
         self.reporter.line(styled((f"{'':<10} {record.seconds:.1f} s, {place}", "dim")))
         return _moved(record, place)
+
+    def _require(self, steps: Iterable[Step]) -> None:
+        """Ask once for what each of the steps needs."""
+        for step in steps:
+            if step.name not in self._able:
+                step.needs(self.config, self.out)
+                self._able.add(step.name)
 
     def _work(self, step: Step, state: State, work: Path) -> StepOutput:
         with storage_guard(work):

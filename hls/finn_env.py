@@ -23,9 +23,19 @@ from models.errors import ToolMissingError
 
 log = logging.getLogger(__name__)
 
+INSTALL = "pip install --no-deps finn-plus==1.6.1"
+"""How to get the version of requirements.lock; with its own wishes pip finds no solution."""
 RTL_DOMAIN = "finn.custom_op.fpgadataflow.rtl"
 TORCH = ("torch", "torch.nn", "torch.nn.functional")
 _state = {"ready": False}
+
+
+def require_finn() -> None:
+    """Raise ToolMissingError unless FINN is installed; its name on PyPI is finn-plus."""
+    if importlib.util.find_spec("finn") is None:
+        raise ToolMissingError(
+            "FINN is not installed: the package finn-plus is missing", hint=INSTALL
+        )
 
 
 def setup_finn(build_dir: Path) -> None:
@@ -39,11 +49,7 @@ def setup_finn(build_dir: Path) -> None:
     """
     build_dir.mkdir(parents=True, exist_ok=True)
     os.environ["FINN_BUILD_DIR"] = str(build_dir.resolve())
-    if importlib.util.find_spec("finn") is None:
-        raise ToolMissingError(
-            "FINN is not installed: the package finn-plus is missing",
-            hint="install the project's lock file (make install)",
-        )
+    require_finn()
     from finn.util.settings import initialize_dummy_settings
 
     initialize_dummy_settings()

@@ -43,6 +43,6 @@ as ``<build>/cache/amd/<board>``; it is emptied when a run starts, and stays aft
 from __future__ import annotations
 
 from fpga_builds.amd.boards import BOARDS, AmdBoard, find_board
-from fpga_builds.amd.build import AmdJob, build_bitstream
+from fpga_builds.amd.build import AmdJob, build_bitstream, check_build
 
-__all__ = ["BOARDS", "AmdBoard", "AmdJob", "build_bitstream", "find_board"]
+__all__ = ["BOARDS", "AmdBoard", "AmdJob", "build_bitstream", "check_build", "find_board"]

@@ -112,11 +112,25 @@ class AmdJob:
             compiled=context.input("compiled"),
             accelerator=context.input("accelerator"),
             folder=context.folder / "amd",
-            work=context.cache / "amd" / find_board(board).name,
+            work=_work(context.cache, board),
             clock_mhz=context.config.compile.clock_mhz,
             jobs=context.jobs,
             reporter=context.reporter,
         )
+
+
+def check_build(board: str, clock_mhz: float, cache: Path) -> None:
+    """Refuse what `build_bitstream` would refuse before it starts; cache: of the build's folder.
+
+    Raises:
+        ConfigError, ToolMissingError: see there.
+    """
+    finn_clock(clock_mhz)
+    check_requirements(find_board(board), _work(cache, board))
+
+
+def _work(cache: Path, board: str) -> Path:
+    return cache / "amd" / find_board(board).name
 
 
 def build_bitstream(job: AmdJob, board: str, *, limit_s: float | None = None) -> dict[str, Any]:

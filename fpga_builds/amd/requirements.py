@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fpga_builds.amd.boards import AmdBoard
 from fpga_builds.eda.vivado import Xilinx, find_xilinx
+from hls.finn_env import INSTALL
 from models.errors import ConfigError, ToolMissingError
 from models.received import odd_character
 
@@ -71,8 +72,6 @@ def dependency_folder() -> Path:
     try:
         from finn.interface.settings import FINNSettings
     except ImportError as error:
-        raise ToolMissingError(
-            f"FINN is not installed ({error})", hint="install the project's lock file"
-        ) from error
+        raise ToolMissingError(f"FINN is not installed ({error})", hint=INSTALL) from error
     settings = FINNSettings.init(flow_config=Path("none.yaml"), auto_set_environment_vars=False)
     return Path(settings.finn_deps)

@@ -75,6 +75,16 @@ class LinkCounts:
         return asdict(self)
 
 
+def require_pyserial() -> None:
+    """Raise ToolMissingError unless the package pyserial is installed."""
+    try:
+        import serial  # noqa: F401
+    except ImportError as error:
+        raise ToolMissingError(
+            "pyserial not found: talking to a board needs it", hint="pip install pyserial"
+        ) from error
+
+
 def open_port(name: str, baud: int = DEFAULT_BAUD) -> Port:
     """The serial port of that name.
 
@@ -82,12 +92,9 @@ def open_port(name: str, baud: int = DEFAULT_BAUD) -> Port:
         ToolMissingError: the package pyserial is missing.
         ConfigError: there is no such port, or it may not or cannot be opened.
     """
-    try:
-        import serial
-    except ImportError as error:
-        raise ToolMissingError(
-            "pyserial not found: talking to a board needs it", hint="pip install pyserial"
-        ) from error
+    require_pyserial()
+    import serial
+
     try:
         port: Port = serial.Serial(
             name, baud, timeout=POLL_S, write_timeout=SLOW_PATIENCE_S, exclusive=True

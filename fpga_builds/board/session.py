@@ -21,6 +21,7 @@ from fpga_builds.board.link import (
     SLOWNESS,
     BoardLink,
     open_port,
+    require_pyserial,
 )
 from fpga_builds.board.program import STEP_FOLDERS
 from fpga_builds.board.protocol import Status
@@ -71,6 +72,7 @@ def packages_in(folder: Path) -> list[BoardPackage]:
 @contextlib.contextmanager
 def connected(line: Line, packages: list[BoardPackage]) -> Iterator[BoardLink]:
     """A link to the board; a simulated one is started, and ended afterwards."""
+    require_pyserial()
     if not line.port.startswith(SIMULATED):
         yield from _linked(line, line.port, packages)
         return

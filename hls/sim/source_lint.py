@@ -130,7 +130,7 @@ def check_text(text: str, path: Path, rules: Rules = OURS) -> None:
 
 
 def names_in(text: str, pattern: str) -> list[str]:
-    """Names in Verilog that match a regular expression, each once; comments and strings are none."""
+    """Names in Verilog that match ``pattern``, each once; comments and strings hold none."""
     words = (piece for kind, piece, _ in _tokens(text) if kind == "word")
     return list(dict.fromkeys(word for word in words if re.fullmatch(pattern, word)))
 

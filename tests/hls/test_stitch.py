@@ -34,7 +34,8 @@ def acc() -> Accelerator:
 def test_top_and_its_names(acc: Accelerator) -> None:
     text = render_top(acc)
     assert top_name(acc) == "two_layers_top"
-    assert "module two_layers_top (" in text
+    assert "module two_layers_top #(" in text
+    assert text.count(".MemDir(MemDir)") == 3
     assert ") u_l3 (" in text
     assert '.WeightFile("l3_weights.dat")' in text
     assert ") fifo_s2 (" in text
@@ -204,5 +205,7 @@ def test_a_kernel_that_is_only_mentioned_is_not_needed(tmp_path: Path) -> None:
     assert "phy_mvau_sparse.sv" in names
     assert "phy_mvau.sv" not in names
     assert {"phy_pkg.sv", "phy_rom.sv", "phy_dot.sv", "phy_mul_dsp.sv"} <= set(names)
-    text = '// phy_add\n/* phy_dwc */ initial $error("phy_pool: \\" phy_fifo"); phy_spill u (.a(phy_x));'
+    text = (
+        '// phy_add\n/* phy_dwc */ initial $error("phy_pool: \\" phy_fifo"); phy_spill u_spill ();'
+    )
     assert [path.stem for path in kernel_files(text)] == ["phy_spill"]

@@ -5,7 +5,9 @@
 // Streams: s_<stream>_* are the wires that the consumer sees; where there is a FIFO, p_<stream>_* are
 // those of the producer.
 `default_nettype none
-module chain_top (
+module chain_top #(
+  parameter MemDir = ""  // folder of the memory files with a / behind it; empty: the working folder
+) (
   input  wire          ap_clk,
   input  wire          ap_rst_n,
   input  wire  [23:0] s_axis_tdata,
@@ -94,7 +96,8 @@ module chain_top (
     .WeightBits(4),
     .WeightSigned(1),
     .AccBits(15),
-    .WeightFile("l0_weights.dat")
+    .WeightFile("l0_weights.dat"),
+    .MemDir(MemDir)
   ) u_l0 (
     .ap_clk(ap_clk),
     .ap_rst_n(ap_rst_n),
@@ -119,7 +122,8 @@ module chain_top (
     .OutSigned(0),
     .OutMin(0),
     .OutMax(15),
-    .ParamFile("l1_params.dat")
+    .ParamFile("l1_params.dat"),
+    .MemDir(MemDir)
   ) u_l1 (
     .ap_clk(ap_clk),
     .ap_rst_n(ap_rst_n),
@@ -176,7 +180,8 @@ module chain_top (
     .WeightBits(2),
     .WeightSigned(1),
     .AccBits(7),
-    .WeightFile("l4_weights.dat")
+    .WeightFile("l4_weights.dat"),
+    .MemDir(MemDir)
   ) u_l4 (
     .ap_clk(ap_clk),
     .ap_rst_n(ap_rst_n),
@@ -197,7 +202,8 @@ module chain_top (
     .Steps(3),
     .OutBits(2),
     .OutBias(0),
-    .ThresholdFile("l5_thresholds")
+    .ThresholdFile("l5_thresholds"),
+    .MemDir(MemDir)
   ) u_l5 (
     .ap_clk(ap_clk),
     .ap_rst_n(ap_rst_n),
