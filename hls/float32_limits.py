@@ -9,11 +9,12 @@ mismatch, unless qonnx' own execution of the frame agrees with the hardware.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from hls.passes.ties import TieReport
 
 FILE = "float32.npz"
-SPAN_FIELDS = ("channel", "step", "threshold", "low", "high")
 THRESHOLD_KINDS = ("thresholding", "requant")
 
 
@@ -113,18 +113,37 @@ class FloatLimits:
     def save(self, folder: Path) -> None:
         """Write ``float32.npz``."""
         stages = self.stages
-        rows = [np.c_[np.full(len(s.spans), i), s.spans] for i, s in enumerate(stages)]
+        arrays = {
+            "names": np.array([(s.layer, s.quantizer) for s in stages], np.str_).reshape(-1, 2),
+            "scale": np.array([s.scale for s in stages], np.float64),
+            "bias": np.array([s.bias for s in stages], np.int64),
+            "bipolar": np.array([s.bipolar for s in stages], np.bool_),
+            "spans": None,
+            "outputs": self.outputs,
+        }
         buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer,
-            names=np.array([(s.layer, s.quantizer) for s in stages], dtype=np.str_).reshape(-1, 2),
-            scale=np.array([s.scale for s in stages], np.float64),
-            bias=np.array([s.bias for s in stages], np.int64),
-            bipolar=np.array([s.bipolar for s in stages], np.bool_),
-            spans=np.concatenate([np.zeros((0, 6), np.int64), *rows]).astype(np.int64),
-            outputs=self.outputs,
-        )
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    if array is None:
+                        self._write_spans(member)
+                    else:
+                        np.lib.format.write_array(member, array)
         write_atomic(folder / FILE, buffer.getvalue())
+
+    def _write_spans(self, member: IO[bytes]) -> None:
+        """The number of the stage, then the columns of its spans: [entries, 6], column by column.
+
+        In this order they are compressed faster and further, and no copy of all is made.
+        """
+        count = self.fragile
+        header = {"descr": "<i8", "fortran_order": count > 0, "shape": (count, 6)}
+        np.lib.format.write_array_header_1_0(member, header)
+        for index, stage in enumerate(self.stages):
+            member.write(np.full(len(stage.spans), index, "<i8").tobytes())
+        for column in range(5):
+            for stage in self.stages:
+                member.write(stage.spans[:, column].astype("<i8").tobytes())
 
     @classmethod
     def load(cls, folder: Path) -> FloatLimits:
@@ -163,7 +182,7 @@ def limits_of(
         accelerator: layers in the order of the model's operations.
     """
     layers = _threshold_layers(decided.model, accelerator)
-    spans = {f"{report.node}_mt": _table(report) for report in reports}
+    spans = {f"{report.node}_mt": report.spans.table for report in reports}
     if decided.reused is not None and decided.ties is not None and decided.ties.proven:
         quantizer, columns = decided.reused
         table = spans[quantizer]
@@ -177,10 +196,6 @@ def limits_of(
     return FloatLimits(tuple(stages), decided.tolerance)
 
 
-def _table(report: TieReport) -> IntArray:
-    return np.stack([getattr(report.spans, name) for name in SPAN_FIELDS], axis=1)
-
-
 def _stage(layer: str, quantizer: Quantizer | None, spans: IntArray) -> Stage:
     if quantizer is None:
         return Stage(layer, "", 1.0, bias=0, bipolar=True, spans=spans)
@@ -191,22 +206,27 @@ def _stage(layer: str, quantizer: Quantizer | None, spans: IntArray) -> Stage:
 
 def _threshold_layers(model: ModelWrapper, accelerator: Accelerator) -> Mapping[str, Layer]:
     """The layer of every MultiThreshold: both graphs walked from the output, input by input."""
-    from hls.passes.graph import constant_names, dynamic_inputs
+    from hls.passes.graph import dynamic_inputs
 
-    constants = constant_names(model)
     producers = {stream: layer for layer in accelerator.layers for stream in layer.outputs}
 
     def nodes(name: str) -> list[NodeProto]:
-        node = model.find_producer(name)
-        if node is None or node.op_type == "MultiThreshold":
-            return [] if node is None else [node]
-        return [found for _, n in dynamic_inputs(model, node, constants) for found in nodes(n)]
+        def step(name: str) -> tuple[NodeProto | None, list[str]]:
+            node = model.find_producer(name)
+            if node is None or node.op_type == "MultiThreshold":
+                return node, []
+            return None, [n for _, n in dynamic_inputs(model, node)]
+
+        return _first_met(name, step)
 
     def layers(stream: str) -> list[Layer]:
-        layer = producers.get(stream)
-        if layer is None or layer.kind in THRESHOLD_KINDS:
-            return [] if layer is None else [layer]
-        return [found for name in layer.inputs for found in layers(name)]
+        def step(stream: str) -> tuple[Layer | None, list[str]]:
+            layer = producers.get(stream)
+            if layer is None or layer.kind in THRESHOLD_KINDS:
+                return layer, []
+            return None, list(layer.inputs)
+
+        return _first_met(stream, step)
 
     pairs: dict[str, Layer] = {}
     pending = [(model.graph.output[0].name, accelerator.output.stream)]
@@ -220,3 +240,26 @@ def _threshold_layers(model: ModelWrapper, accelerator: Accelerator) -> Mapping[
                 pairs[node.name] = layer
                 pending.append((node.input[0], layer.inputs[0]))
     return pairs
+
+
+T = TypeVar("T")
+
+
+def _first_met(name: str, step: Callable[[str], tuple[T | None, list[str]]]) -> list[T]:
+    """What is met from ``name`` on, depth first, in the order of first meetings.
+
+    step: what is met at a name (None: nothing), and the names behind it.
+    """
+    found: list[T] = []
+    seen: set[str] = set()
+    pending = [name]
+    while pending:
+        top = pending.pop()
+        if top in seen:
+            continue
+        seen.add(top)
+        item, names = step(top)
+        if item is not None:
+            found.append(item)
+        pending += reversed(names)
+    return found

@@ -22,6 +22,7 @@ import onnx
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hls.indexed_model import IndexedModel
 from hls.onnx_file import read_model
 from hls.passes.graph import attribute, custom
 from hls.qonnx_images import IMAGE_KERNELS
@@ -45,7 +46,7 @@ def load_model(model: Path | str | ModelWrapper) -> ModelWrapper:
     """
     if isinstance(model, ModelWrapper):
         return model
-    wrapper = ModelWrapper(read_model(Path(model)))
+    wrapper = IndexedModel(read_model(Path(model)))
     batch = wrapper.get_tensor_shape(wrapper.graph.input[0].name)[0]
     if batch != 1 or any(node.op_type == "Shape" for node in wrapper.graph.node):
         from hls.passes.one_frame import one_frame

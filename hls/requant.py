@@ -7,7 +7,8 @@ reached when
     x * mul + add >= R_k,    R_k = (2 k - 1) 2^(shift - 1) + (k odd)        (half to even)
 
 so a threshold T holds if T mul + add >= R_k > (T - 1) mul + add: for a given mul that is an
-interval of add, and a channel is solved if its intervals meet.
+interval of add, and a channel is solved if its intervals meet. The work is linear in the number of
+thresholds, of which a 16-bit activation has 65,535 a channel.
 """
 
 from __future__ import annotations
@@ -74,42 +75,39 @@ def find_requant(
     """The smallest shift, with mul and add, that reproduces ``thresholds`` [channels, steps].
 
     Returns:
-        None if no shift up to ``max_shift`` does.
+        None if no shift up to ``max_shift`` does, or none whose numbers are sure to fit 64 bits.
     """
-    slopes = slope_interval(thresholds, acc_low, acc_high)
     reach = max(abs(acc_low), abs(acc_high)) + 1
+    if reach * (thresholds.shape[1] + 1) >= LIMIT:
+        return None
+    slopes = slope_interval(thresholds, acc_low, acc_high)
+    order = list(range(len(thresholds)))
     for shift in range(max_shift + 1):
         candidates = _candidates(slopes, shift)
         if int(candidates.max()) * reach >= LIMIT >> 2:
             return None
-        found = _solve(
-            thresholds, out_low, acc=(acc_low, acc_high), shift=shift, candidates=candidates
-        )
-        if found is not None:
-            return found
+        bounds = level_bounds(out_low, thresholds.shape[1], shift)
+        found = np.zeros((len(thresholds), 2), dtype=np.int64)
+        for channel in order:
+            row = thresholds[channel : channel + 1]
+            pair = _solve(row, bounds, candidates[:, channel], (acc_low, acc_high))
+            if pair is None:  # asked first from now on: it may fail at the next shift too
+                order.insert(0, order.pop(order.index(channel)))
+                break
+            found[channel] = pair
+        else:
+            return RequantParams(found[:, 0].copy(), found[:, 1].copy(), shift)
     return None
 
 
 def _solve(
-    thresholds: IntArray,
-    out_low: int,
-    *,
-    acc: tuple[int, int],
-    shift: int,
-    candidates: IntArray,
-) -> RequantParams | None:
-    """candidates: [tries, channels] factors."""
-    bounds = level_bounds(out_low, thresholds.shape[1], shift)
-    mul, add = np.zeros_like(candidates[0]), np.zeros_like(candidates[0])
-    unsolved = np.ones(len(mul), dtype=bool)
+    row: IntArray, bounds: IntArray, candidates: IntArray, acc: tuple[int, int]
+) -> tuple[int, int] | None:
+    """(mul, add) by the first of the factors [tries] that gives the thresholds [1, steps]."""
     for candidate in candidates:
-        lowest, highest = add_interval(thresholds, bounds, candidate, *acc)
-        hit = unsolved & (lowest <= highest)
-        mul[hit] = candidate[hit]
-        add[hit] = _smallest(lowest, highest)[hit]
-        unsolved &= ~hit
-        if not unsolved.any():
-            return RequantParams(mul, add, shift)
+        lowest, highest = add_interval(row, bounds, candidate[None], *acc)
+        if lowest[0] <= highest[0]:
+            return int(candidate), int(_smallest(lowest, highest)[0])
     return None
 
 
@@ -125,18 +123,68 @@ def slope_interval(thresholds: IntArray, acc_low: int, acc_high: int) -> npt.NDA
     for the rounding of ties.
     """
     rows = []
-    levels = np.arange(thresholds.shape[1])
-    rise = (levels[:, None] - levels[None, :]).astype(np.float64)
+    levels = np.arange(thresholds.shape[1], dtype=np.int64)
     for row in thresholds:
-        reached, before = np.maximum(row, acc_low), np.minimum(row - 1, acc_high)
-        run = (reached[:, None] - before[None, :]).astype(np.float64)
-        valid = (row <= acc_high)[:, None] & (row > acc_low)[None, :]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            quotient = rise / run
-        low = np.where(valid & (run > 0), quotient, 0.0).max(initial=0.0)
-        high = np.where(valid & (run < 0), quotient, np.inf).min(initial=np.inf)
-        rows.append((low, high))
+        ever, late = row <= acc_high, row > acc_low
+        reached = np.maximum(row[ever], acc_low), levels[ever]
+        before = np.minimum(row[late] - 1, acc_high), levels[late]
+        rows.append((_steepest(reached, before), _flattest(reached, before)))
     return np.array(rows)
+
+
+_Points = tuple[IntArray, IntArray]
+"""Accumulators and levels, both ascending."""
+
+
+def _steepest(reached: _Points, before: _Points) -> float:
+    """Largest (k - l) / (A_k - B_l) of all pairs with A_k > B_l; 0 where there is none above 0.
+
+    Dinkelbach's method: the pair that gains most over the line of the last one is the next, until
+    none gains. Few rounds, each linear in the number of levels.
+    """
+    (a, k), (b, m) = reached, before
+    if not len(a) or not len(b):
+        return 0.0
+    place = np.searchsorted(m, k, side="right") - 1  # the last l that is at most k
+    usable = np.flatnonzero(place >= 0)
+    rise, run = 0, 1
+    while len(usable):
+        cost = run * m - rise * b
+        best = _argmin_so_far(cost)[place[usable]]
+        gain = run * k[usable] - rise * a[usable] - cost[best]
+        at = int(np.argmax(gain))
+        if gain[at] <= 0:
+            break
+        first, second = int(usable[at]), int(best[at])
+        rise, run = int(k[first] - m[second]), int(a[first] - b[second])
+    return rise / run
+
+
+def _flattest(reached: _Points, before: _Points) -> float:
+    """Smallest (l - k) / (B_l - A_k) of all pairs with B_l > A_k; infinite where there is none."""
+    (a, k), (b, m) = reached, before
+    if not len(a) or not len(b) or b[-1] <= a[0]:
+        return float("inf")
+    place = np.searchsorted(k, m, side="left") - 1  # the last k that is below l
+    usable = np.flatnonzero(place >= 0)
+    rise, run = int(m[-1] - k[0]), int(b[-1] - a[0])
+    while True:
+        cost = rise * a - run * k
+        best = _argmin_so_far(cost)[place[usable]]
+        gain = rise * b[usable] - run * m[usable] - cost[best]
+        at = int(np.argmax(gain))
+        if gain[at] <= 0:
+            return rise / run
+        first, second = int(best[at]), int(usable[at])
+        rise, run = int(m[second] - k[first]), int(b[second] - a[first])
+
+
+def _argmin_so_far(values: IntArray) -> IntArray:
+    """Where the smallest of values[: i + 1] is, for every i."""
+    lowest = np.minimum.accumulate(values)
+    new = np.concatenate([[True], lowest[1:] < lowest[:-1]])
+    places: IntArray = np.maximum.accumulate(np.where(new, np.arange(len(values)), 0))
+    return places
 
 
 def _candidates(slopes: npt.NDArray[np.float64], shift: int) -> IntArray:

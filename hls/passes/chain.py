@@ -6,8 +6,10 @@ The last axis of every tensor has the channels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeVar
 
 import numpy as np
 from onnx import NodeProto
@@ -20,10 +22,9 @@ from hls.passes.graph import (
     QUANT_OPS,
     RESHAPING,
     attribute,
-    constant,
-    constant_names,
     dynamic_input,
     dynamic_inputs,
+    is_constant,
     is_join,
     label,
     need_constant,
@@ -137,21 +138,65 @@ def integer_weights(model: ModelWrapper, product: NodeProto) -> np.ndarray:
 
 def tensor_range(model: ModelWrapper, name: str) -> tuple[int, int]:
     """Smallest and largest value of an integer tensor: from weights where a MatMul computes it."""
-    producer = model.find_producer(name)
-    if producer is not None and producer.op_type == "MatMul":
-        low, high = tensor_range(model, producer.input[0])
-        acc = accumulator_range(integer_weights(model, producer), low, high)
-        return acc.low, acc.high
-    if producer is not None and producer.op_type == "MultiThreshold":
-        bias = round(attribute(producer, "out_bias", 0.0))
-        scale = round(attribute(producer, "out_scale", 1.0))
-        steps = int(model.get_tensor_shape(producer.input[1])[1])
-        return bias, bias + scale * steps
-    if producer is not None and (producer.op_type in RESHAPING or is_join(model, producer)):
-        names = [n for _, n in dynamic_inputs(model, producer)]
-        return _combined(model, producer, [tensor_range(model, n) for n in names])
-    datatype = model.get_tensor_datatype(name)
-    return int(datatype.min()), int(datatype.max())
+
+    def before(node: NodeProto | None) -> list[str]:
+        if node is not None and node.op_type == "MatMul":
+            return [node.input[0]]
+        if node is not None and (node.op_type in RESHAPING or is_join(model, node)):
+            return [n for _, n in dynamic_inputs(model, node)]
+        return []
+
+    def value(name: str, node: NodeProto | None, ranges: list[tuple[int, int]]) -> tuple[int, int]:
+        if node is not None and node.op_type == "MatMul":
+            acc = accumulator_range(integer_weights(model, node), *ranges[0])
+            return acc.low, acc.high
+        if node is not None and node.op_type == "MultiThreshold":
+            bias = round(attribute(node, "out_bias", 0.0))
+            scale = round(attribute(node, "out_scale", 1.0))
+            steps = int(model.get_tensor_shape(node.input[1])[1])
+            return bias, bias + scale * steps
+        if node is not None and ranges:
+            return _combined(model, node, ranges)
+        datatype = model.get_tensor_datatype(name)
+        return int(datatype.min()), int(datatype.max())
+
+    return upstream(model, name, before, value)
+
+
+T = TypeVar("T")
+
+
+def upstream(
+    model: ModelWrapper,
+    name: str,
+    before: Callable[[NodeProto | None], list[str]],
+    value: Callable[[str, NodeProto | None, list[T]], T],
+) -> T:
+    """A value of tensor ``name`` that follows from those of tensors in front of it.
+
+    Every tensor is computed once, however often sums use it, and nothing is nested: graphs may be
+    of any depth.
+
+    Args:
+        model: the graph.
+        name: the tensor asked for.
+        before: of the node that gives a tensor (None: nobody), the tensors that count.
+        value: of a tensor and its node, from the values of what ``before`` names.
+    """
+    known: dict[str, T] = {}
+    pending = [name]
+    while pending:
+        top = pending[-1]
+        node = model.find_producer(top)
+        names = [] if top in known else before(node)
+        missing = [n for n in names if n not in known]
+        if missing:
+            pending += missing
+            continue
+        pending.pop()
+        if top not in known:
+            known[top] = value(top, node, [known[n] for n in names])
+    return known[name]
 
 
 def _combined(
@@ -188,23 +233,27 @@ class AnnotateIntegers(Transformation):
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Annotate all that can be annotated."""
-        constants = constant_names(model)
         for node in model.graph.node:
-            if node.op_type not in ("MatMul", "Add", "Concat", *RESHAPING):
-                continue
-            if node.op_type == "MatMul" and constant(model, node.input[1]) is None:
-                continue
-            names = [n for _, n in dynamic_inputs(model, node, constants)]
-            if not names or not all(model.get_tensor_datatype(n).is_integer() for n in names):
-                continue
-            if node.op_type == "MatMul":
-                if model.get_tensor_datatype(node.input[1]).is_integer():
-                    low, high = tensor_range(model, node.output[0])
-                    fmt = smallest_format(min(low, -1), high)
-                    model.set_tensor_datatype(node.output[0], datatype_of(fmt))
-            elif node.op_type in RESHAPING or len(names) > 1:
-                model.set_tensor_datatype(node.output[0], _result_type(model, node, names))
+            self.annotate(model, node)
         return model, False
+
+    @staticmethod
+    def annotate(model: ModelWrapper, node: NodeProto) -> None:
+        """Annotate what one node gives, if it can be."""
+        if node.op_type not in ("MatMul", "Add", "Concat", *RESHAPING):
+            return
+        if node.op_type == "MatMul" and not is_constant(model, node.input[1]):
+            return
+        names = [n for _, n in dynamic_inputs(model, node)]
+        if not names or not all(model.get_tensor_datatype(n).is_integer() for n in names):
+            return
+        if node.op_type == "MatMul":
+            if model.get_tensor_datatype(node.input[1]).is_integer():
+                low, high = tensor_range(model, node.output[0])
+                fmt = smallest_format(min(low, -1), high)
+                model.set_tensor_datatype(node.output[0], datatype_of(fmt))
+        elif node.op_type in RESHAPING or len(names) > 1:
+            model.set_tensor_datatype(node.output[0], _result_type(model, node, names))
 
 
 def _result_type(model: ModelWrapper, node: NodeProto, names: list[str]) -> DataType:

@@ -110,9 +110,8 @@ PRODUCTS = ("MatMul", "Gemm", "Conv", "Mul", "Div", "Sub")
 
 def check_factors(model: ModelWrapper, nodes: list[NodeProto]) -> None:
     """Raise a `CompileError` for the first of ``nodes`` that multiplies activations."""
-    constants = constant_names(model)
     for node in nodes:
-        names = [name for _, name in dynamic_inputs(model, node, constants)]
+        names = [name for _, name in dynamic_inputs(model, node)]
         if node.op_type in PRODUCTS and len(names) > 1:
             raise CompileError(
                 f"{label(node)} takes {len(names)} computed tensors ({', '.join(map(repr, names))})"

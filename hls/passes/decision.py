@@ -251,7 +251,7 @@ def _decision_ties(model: ModelWrapper, chain: Chain, error: np.ndarray) -> TieR
         first, last = max(ceil((-bound - b) / a), acc.low), min(ceil((bound - b) / a) - 1, acc.high)
         if first <= last:
             found.append((c, 0, t, first, last))
-    spans = Spans(*np.array(found, np.int64).reshape(-1, 5).T)
+    spans = Spans(np.array(found, np.int64).reshape(-1, 5))
     return TieReport("decision", len(table), not error.any(), len(spans), spans)
 
 

@@ -9,7 +9,8 @@ from qonnx.transformation.base import Transformation
 
 from hls.finn_env import RTL_DOMAIN
 from hls.folding import Folding, width_chain
-from hls.passes.graph import custom, new_tensor
+from hls.indexed_model import IndexedModel
+from hls.passes.graph import at_all, custom, new_tensor, rewire
 from models.errors import CompileError
 
 DWC = "StreamingDataWidthConverter_phy"
@@ -43,15 +44,18 @@ class InsertWidthConverters(Transformation):
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Insert all that are missing."""
-        for node in list(model.graph.node):
-            for port, tensor in enumerate(node.output):
-                users = model.find_consumers(tensor)
-                if users and DWC not in (node.op_type, users[0].op_type):
-                    self._join(model, node, port, users[0])
+        at_all(model, self._at)
         converters = [n for n in model.graph.node if n.op_type == DWC]
         for index, node in enumerate(converters):
             node.name = f"dwc{index}"
         return model, False
+
+    def _at(self, model: ModelWrapper, node: NodeProto) -> bool:
+        for port, tensor in enumerate(node.output):
+            users = model.find_consumers(tensor)
+            if users and DWC not in (node.op_type, users[0].op_type):
+                self._join(model, node, port, users[0])
+        return False
 
     def _join(self, model: ModelWrapper, before: NodeProto, port: int, after: NodeProto) -> None:
         tensor = before.output[port]
@@ -75,6 +79,7 @@ class InsertWidthConverters(Transformation):
                 outWidth=wide_out * datatype.bitwidth(),
                 dataType=datatype.name,
             )
-            model.graph.node.insert(list(model.graph.node).index(after), node)
+            indexed = IndexedModel.of(model)
+            indexed.insert_nodes(indexed.place(after), [node])
             tensor = out
-        after.input[taken] = tensor
+        rewire(model, after, taken, tensor)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
+from hls.indexed_model import IndexedModel
 from models.errors import CompileError, PhyfoldError
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,11 @@ def need_constant(model: ModelWrapper, node: NodeProto, index: int) -> npt.NDArr
     return value
 
 
+def is_constant(model: ModelWrapper, name: str) -> bool:
+    """True for an initializer; its value is not read."""
+    return IndexedModel.of(model).has_initializer(name)
+
+
 def constant_names(model: ModelWrapper, given: Iterable[str] = ()) -> set[str]:
     """Initializers and ``given``, and all tensors that are computed from these alone."""
     names = {item.name for item in model.graph.initializer} | set(given)
@@ -72,18 +78,13 @@ def constant_names(model: ModelWrapper, given: Iterable[str] = ()) -> set[str]:
 
 def from_constants(model: ModelWrapper, name: str) -> bool:
     """True if the tensor is a constant or computed from constants alone."""
-    return name in constant_names(model)
+    return IndexedModel.of(model).is_constant(name)
 
 
-def dynamic_inputs(
-    model: ModelWrapper, node: NodeProto, constants: set[str] | None = None
-) -> list[tuple[int, str]]:
-    """Index and name of the inputs of ``node`` that are no constants.
-
-    constants: what `constant_names` gives, where many nodes are asked.
-    """
-    names = constant_names(model) if constants is None else constants
-    return [(i, n) for i, n in enumerate(node.input) if n and n not in names]
+def dynamic_inputs(model: ModelWrapper, node: NodeProto) -> list[tuple[int, str]]:
+    """Index and name of the inputs of ``node`` that are no constants."""
+    indexed = IndexedModel.of(model)
+    return [(i, n) for i, n in enumerate(node.input) if n and not indexed.is_constant(n)]
 
 
 def dynamic_input(model: ModelWrapper, node: NodeProto) -> tuple[int, str]:
@@ -112,7 +113,6 @@ def activation_nodes(model: ModelWrapper) -> list[NodeProto]:
             hint="export the network with a single output tensor",
         )
     order: list[NodeProto] = []
-    constants = constant_names(model)
     producers = {name: node for node in graph.node for name in node.output}
     done = {graph.input[0].name}
     pending = [graph.output[0].name]
@@ -125,7 +125,7 @@ def activation_nodes(model: ModelWrapper) -> list[NodeProto]:
                 f"{graph.input[0].name!r}",
                 hint="the model needs one input and one output, joined by layers",
             )
-        missing = [] if node is None else [n for _, n in dynamic_inputs(model, node, constants)]
+        missing = [] if node is None else [n for _, n in dynamic_inputs(model, node)]
         missing = [n for n in missing if n not in done]
         if missing:
             pending += missing[::-1]
@@ -155,9 +155,25 @@ def is_join(model: ModelWrapper, node: NodeProto) -> bool:
     """True for a Concat or an Add of two computed tensors."""
     if node.op_type not in ("Add", "Concat"):
         return False
-    if any(constant(model, name) is not None for name in node.input):
+    if any(is_constant(model, name) for name in node.input):
         return False
     return len(dynamic_inputs(model, node)) > 1
+
+
+Rewrite = Callable[[ModelWrapper, NodeProto], bool]
+
+
+def at_all(model: ModelWrapper, rewrite: Rewrite) -> bool:
+    """Call ``rewrite`` once at every node; True if any was rewritten."""
+    indexed = IndexedModel.of(model)
+    with indexed.tracked():
+        return rewrite_all(indexed, list(indexed.graph.node), rewrite)
+
+
+def rewrite_all(model: ModelWrapper, nodes: list[NodeProto], rewrite: Rewrite) -> bool:
+    """Call ``rewrite`` once at each of the nodes that is still in the graph."""
+    indexed = IndexedModel.of(model)
+    return sum(rewrite(indexed, node) for node in nodes if indexed.holds(node)) > 0
 
 
 def run_foreign(model: ModelWrapper, transformation: Transformation) -> ModelWrapper:
@@ -181,36 +197,49 @@ def run_foreign(model: ModelWrapper, transformation: Transformation) -> ModelWra
 
 
 def replace_node(model: ModelWrapper, old: NodeProto, new: list[NodeProto]) -> None:
-    """Put ``new`` where ``old`` is."""
-    nodes = model.graph.node
-    index = list(nodes).index(old)
-    nodes.remove(old)
-    for offset, node in enumerate(new):
-        nodes.insert(index + offset, node)
+    """Put copies of ``new`` where ``old`` is."""
+    indexed = IndexedModel.of(model)
+    place = indexed.place(old)
+    indexed.remove_node(old)
+    indexed.insert_nodes(place, new)
+
+
+def insert_behind(model: ModelWrapper, node: NodeProto, new: NodeProto) -> None:
+    """Put a copy of ``new`` right behind ``node``."""
+    indexed = IndexedModel.of(model)
+    indexed.insert_nodes(indexed.place(node) + 1, [new])
+
+
+def remove_node(model: ModelWrapper, node: NodeProto) -> None:
+    """Take ``node`` out of the graph."""
+    IndexedModel.of(model).remove_node(node)
+
+
+def rewire(model: ModelWrapper, node: NodeProto, index: int, name: str) -> None:
+    """Let input ``index`` of ``node`` be tensor ``name``."""
+    IndexedModel.of(model).rewire(node, index, name)
 
 
 def remove_and_rewire(model: ModelWrapper, node: NodeProto) -> None:
     """Delete a node of one data input and one output; its user or producer takes its place."""
     source, target = dynamic_input(model, node)[1], node.output[0]
     users = model.find_consumers(target)
-    if users:
-        for user in users:
-            for index, name in enumerate(user.input):
-                if name == target:
-                    user.input[index] = source
-    else:
-        producer = model.find_producer(source)
-        if producer is None:
-            raise CompileError(f"{label(node)} is the whole graph: there is nothing to map")
+    producer = model.find_producer(source)
+    if not users and producer is None:
+        raise CompileError(f"{label(node)} is the whole graph: there is nothing to map")
+    remove_node(model, node)
+    for user in users:
+        for index, name in enumerate(user.input):
+            if name == target:
+                rewire(model, user, index, source)
+    if not users and producer is not None:
         producer.output[0] = target
-    model.graph.node.remove(node)
 
 
 def new_tensor(model: ModelWrapper, shape: list[int] | tuple[int, ...], base: str) -> str:
     """A fresh float tensor of ``shape``; its name starts with ``base``."""
-    taken = set(model.get_all_tensor_names())
     name, index = base, 0
-    while name in taken:
+    while model.get_tensor_valueinfo(name) is not None:
         index += 1
         name = f"{base}_{index}"
     info = helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))

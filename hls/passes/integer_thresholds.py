@@ -10,6 +10,7 @@ from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
+from hls.indexed_model import IndexedModel
 from hls.ir import IntFormat
 from hls.passes.chain import Chain, chain_before, datatype_of, integer_weights, tensor_range
 from hls.passes.graph import (
@@ -19,7 +20,9 @@ from hls.passes.graph import (
     label,
     new_constant,
     new_tensor,
+    remove_node,
     replace_node,
+    rewire,
 )
 from hls.passes.integer_weights import annotate
 from hls.passes.quantizer import Quantizer, parse_quantizer, smallest_format
@@ -31,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class IntegerThresholds(Transformation):
-    """chain + Quant(s) behind an integer tensor -> MultiThreshold, Mul by s; one a call.
+    """chain + Quant(s) behind an integer tensor -> MultiThreshold, Mul by s; for one node.
 
     Before: the chain begins at an annotated integer tensor. After: MultiThreshold with exact
     integer thresholds (ties as the rounding mode says), its output annotated as integer codes.
@@ -45,14 +48,13 @@ class IntegerThresholds(Transformation):
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Rewrite the first quantizer behind an integer tensor."""
-        for node in activation_nodes(model):
-            if node.op_type not in QUANT_OPS or node.name == "input_quantizer":
-                continue
-            self._rewrite(model, node)
-            return model, True
-        return model, False
+        pending = pending_quantizers(model)
+        if pending:
+            self.rewrite(model, pending[0])
+        return model, bool(pending)
 
-    def _rewrite(self, model: ModelWrapper, node: NodeProto) -> None:
+    def rewrite(self, model: ModelWrapper, node: NodeProto) -> list[str]:
+        """Rewrite the quantizer ``node``; gives tensors behind which all changes lie."""
         quantizer = parse_quantizer(model, node)
         if quantizer.scale.size != 1:
             raise CompileError(
@@ -73,7 +75,9 @@ class IntegerThresholds(Transformation):
             flip_rows(model, chain, flips, node)
             low, high = tensor_range(model, source)
             table = np.clip(table, low, high + 1)
-        self._insert(model, node, source, table, quantizer)
+        codes = self._insert(model, node, source, table, quantizer)
+        product = _product_of(model, chain)[0] if any(flips) else None
+        return [codes] if product is None else [product.output[0], codes]
 
     def _insert(
         self,
@@ -82,10 +86,10 @@ class IntegerThresholds(Transformation):
         source: str,
         table: np.ndarray,
         quantizer: Quantizer,
-    ) -> None:
+    ) -> str:
         """MultiThreshold, then the factors that give the value back: codes * s, (2 bit - 1) * s."""
         shape = model.get_tensor_shape(source)
-        tensor = new_tensor(model, shape, f"{node.name}_codes")
+        codes = tensor = new_tensor(model, shape, f"{node.name}_codes")
         fmt = IntFormat(1, signed=False) if quantizer.bipolar else quantizer.fmt
         bias = 0 if quantizer.bipolar else quantizer.low - quantizer.zero_point
         name = f"{node.name}_mt"
@@ -98,8 +102,10 @@ class IntegerThresholds(Transformation):
                 tensor = after
         factor = new_constant(model, quantizer.scale.reshape(1), f"{node.name}_scale")
         new.append(helper.make_node("Mul", [tensor, factor], [node.output[0]], f"{node.name}_mul"))
+        before = node.input[0]
         replace_node(model, node, new)
-        drop_dead_nodes(model)
+        drop_unused(model, before)
+        return codes
 
 
 def threshold_node(
@@ -151,7 +157,7 @@ def flip_rows(model: ModelWrapper, chain: Chain, flips: list[bool], user: NodePr
     weights = integer_weights(model, product) * np.where(flips, -1, 1)
     name = new_constant(model, weights.astype(np.float64), f"{product.name}_weights")
     annotate(model, name, weights)
-    product.input[1] = name
+    rewire(model, product, 1, name)
     low, high = tensor_range(model, product.output[0])
     fmt = smallest_format(min(low, -1), high)
     model.set_tensor_datatype(product.output[0], datatype_of(fmt))
@@ -168,11 +174,32 @@ def _product_of(model: ModelWrapper, chain: Chain) -> tuple[NodeProto | None, li
     return (node if node is not None and node.op_type == "MatMul" else None), names
 
 
+def pending_quantizers(model: ModelWrapper) -> list[NodeProto]:
+    """The quantizers of activations that are no thresholds yet, in topological order."""
+    return [
+        n for n in activation_nodes(model) if n.op_type in QUANT_OPS and n.name != "input_quantizer"
+    ]
+
+
+def drop_unused(model: ModelWrapper, name: str) -> None:
+    """Remove the node that gives tensor ``name`` if nobody takes it, then those before it."""
+    pending = [name]
+    outputs = {o.name for o in model.graph.output}
+    while pending:
+        name = pending.pop()
+        node = model.find_producer(name)
+        if node is None or name in outputs or model.find_consumers(name):
+            continue
+        pending += [n for n in node.input if n]
+        remove_node(model, node)
+
+
 def drop_dead_nodes(model: ModelWrapper) -> None:
     """Remove nodes that no longer reach the output."""
     alive = {model.graph.output[0].name}
-    for node in reversed(list(model.graph.node)):
+    indexed = IndexedModel.of(model)
+    for node in reversed(list(indexed.graph.node)):
         if any(name in alive for name in node.output):
             alive.update(node.input)
         else:
-            model.graph.node.remove(node)
+            indexed.remove_node(node)

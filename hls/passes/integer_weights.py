@@ -10,13 +10,23 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
-from hls.passes.graph import QUANT_OPS, label, need_constant, new_constant, new_tensor
+from hls.passes.graph import (
+    QUANT_OPS,
+    at_all,
+    insert_behind,
+    label,
+    need_constant,
+    new_constant,
+    new_tensor,
+    remove_node,
+    rewire,
+)
 from hls.passes.quantizer import parse_quantizer, quantize_levels, smallest_format
 from models.errors import CompileError
 
 
 class IntegerWeights(Transformation):
-    """x Quant(W) -> (x W_int) * scale, for one MatMul a call until no weight quantizer is left.
+    """x Quant(W) -> (x W_int) * scale, for every MatMul.
 
     Before: a tidy model. After: every MatMul's weights are an integer initializer [in, out],
     annotated with the smallest integer type, and a Mul by the scale (one number, or one an output)
@@ -24,15 +34,15 @@ class IntegerWeights(Transformation):
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Rewrite one MatMul."""
-        for node in model.graph.node:
-            if node.op_type != "MatMul":
-                continue
-            quant = model.find_producer(node.input[1])
-            if quant is not None and quant.op_type in QUANT_OPS:
-                self._rewrite(model, node, quant)
-                return model, True
-        return model, False
+        """Rewrite every MatMul."""
+        return model, at_all(model, self._at)
+
+    def _at(self, model: ModelWrapper, node: NodeProto) -> bool:
+        quant = model.find_producer(node.input[1]) if node.op_type == "MatMul" else None
+        if quant is None or quant.op_type not in QUANT_OPS:
+            return False
+        self._rewrite(model, node, quant)
+        return True
 
     def _rewrite(self, model: ModelWrapper, node: NodeProto, quant: NodeProto) -> None:
         codes, scale = integer_codes(model, quant, node)
@@ -44,10 +54,11 @@ class IntegerWeights(Transformation):
         behind = helper.make_node(
             "Mul", [raw, factor], [node.output[0]], name=f"{node.name}_scale_mul"
         )
-        model.graph.node.insert(list(model.graph.node).index(node) + 1, behind)
-        node.input[1], node.output[0] = weights, raw
+        rewire(model, node, 1, weights)
+        node.output[0] = raw
+        insert_behind(model, node, behind)
         if not model.find_consumers(quant.output[0]):
-            model.graph.node.remove(quant)
+            remove_node(model, quant)
 
 
 def integer_codes(

@@ -16,7 +16,17 @@ from hls.passes.graph import attribute, label, need_constant
 from models.errors import CompileError
 
 HALF_EVEN = ("ROUND", "HALF_EVEN")
+MAX_BITS = 16
+"""Widest quantizer of weights, activations, input or output [bit]."""
 ROUNDINGS = (*HALF_EVEN, "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A level is reached when 2 x / scale > ``twice`` where ``strict``, else >=: both [levels]."""
+
+    twice: npt.NDArray[np.int64]
+    strict: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -44,27 +54,33 @@ class Quantizer:
         """Smallest format of the codes level - zero_point."""
         return smallest_format(self.low - self.zero_point, self.high - self.zero_point)
 
+    def bounds(self) -> Bounds:
+        """The bounds of the levels low + 1 ... high; of a bipolar quantizer that of 1."""
+        first = self.high if self.bipolar else self.low + 1
+        return self._bounds(np.arange(first, self.high + 1, dtype=np.int64))
+
     def bound(self, level: int) -> tuple[Fraction, bool]:
         """(t, strict): the level is reached when x / scale > t (strict) or >= t."""
+        one = self._bounds(np.array([level], np.int64))
+        return Fraction(int(one.twice[0]), 2), bool(one.strict[0])
+
+    def _bounds(self, k: npt.NDArray[np.int64]) -> Bounds:
         if self.bipolar:
-            return Fraction(0), False
-        half, k = Fraction(1, 2), Fraction(level)
-        mode = self.rounding
+            return Bounds(np.zeros_like(k), np.zeros(k.shape, bool))
+        mode, away = self.rounding, k >= 1
         if mode in HALF_EVEN:
-            t, strict = k - half, level % 2 != 0
+            twice, strict = 2 * k - 1, k % 2 != 0
         elif mode == "FLOOR":
-            t, strict = k, False
+            twice, strict = 2 * k, np.zeros(k.shape, bool)
         elif mode == "CEIL":
-            t, strict = k - 1, True
+            twice, strict = 2 * k - 2, np.ones(k.shape, bool)
         elif mode == "DOWN":
-            t, strict = (k, False) if level >= 1 else (k - 1, True)
+            twice, strict = np.where(away, 2 * k, 2 * k - 2), ~away
         elif mode == "UP":
-            t, strict = (k - 1, True) if level >= 1 else (k, False)
-        elif mode == "HALF_UP":
-            t, strict = k - half, level < 1
+            twice, strict = np.where(away, 2 * k - 2, 2 * k), away
         else:
-            t, strict = k - half, level >= 1
-        return t - self.zero_point, strict
+            twice, strict = 2 * k - 1, (~away if mode == "HALF_UP" else away)
+        return Bounds(twice - 2 * self.zero_point, strict)
 
 
 def smallest_format(low: int, high: int) -> IntFormat:
@@ -87,8 +103,12 @@ def parse_quantizer(model: ModelWrapper, node: NodeProto) -> Quantizer:
         return Quantizer(scale, 0, -1, 1, "ROUND", bipolar=True, node=node.name)
     zero_point = _integer(model, node, 2, "zero point")
     bits = _integer(model, node, 3, "bit width")
-    if not 1 <= bits <= 32:
-        raise CompileError(f"{label(node)}: bit width {bits} must be 1 to 32")
+    if not 1 <= bits <= MAX_BITS:
+        raise CompileError(
+            f"{label(node)}, the quantizer of tensor {node.input[0]!r}: bit width {bits} must be "
+            f"1 to {MAX_BITS}",
+            hint=f"train weights and activations with {MAX_BITS} bits or fewer",
+        )
     signed = bool(attribute(node, "signed", 1))
     narrow = bool(attribute(node, "narrow", 0))
     rounding = attribute(node, "rounding_mode", b"ROUND").decode().upper()

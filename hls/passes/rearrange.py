@@ -11,6 +11,7 @@ import numpy.typing as npt
 from onnx import helper
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hls.indexed_model import IndexedModel
 from hls.passes.graph import QUANT_OPS, constant, need_constant, new_constant, new_tensor
 from models.errors import CompileError
 
@@ -52,7 +53,8 @@ def rearrange_weights(model: ModelWrapper, name: str, order: Order, user: str) -
     out = new_tensor(model, shape, f"{name}_T")
     twin = helper.make_node(quant.op_type, inputs, [out], f"{quant.name}_T", domain=quant.domain)
     twin.attribute.extend(quant.attribute)
-    model.graph.node.insert(list(model.graph.node).index(quant), twin)
-    if len(model.find_consumers(name)) <= 1:
-        model.graph.node.remove(quant)
+    indexed = IndexedModel.of(model)
+    indexed.insert_nodes(indexed.place(quant), [twin])
+    if len(indexed.find_consumers(name)) <= 1:
+        indexed.remove_node(quant)
     return out

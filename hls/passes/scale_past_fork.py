@@ -7,7 +7,7 @@ from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
-from hls.passes.graph import constant, new_tensor
+from hls.passes.graph import at_all, insert_behind, is_constant, new_tensor, rewire
 from hls.passes.scales import FACTORS
 
 
@@ -19,29 +19,30 @@ class ScalePastFork(Transformation):
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Copy one factor."""
-        outputs = {o.name for o in model.graph.output}
-        for node in model.graph.node:
-            if node.op_type not in (*FACTORS, "Add") or constant(model, node.input[1]) is None:
-                continue
-            name = node.output[0]
-            users = [
-                (user, index)
-                for user in model.graph.node
-                for index, taken in enumerate(user.input)
-                if taken == name
-            ]
-            kept = 0 if name in outputs else 1
-            if len(users) > kept:
-                for number, (user, index) in enumerate(users[kept:], start=1):
-                    user.input[index] = self._copy(model, node, number)
-                return model, True
-        return model, False
+        """Copy every factor that stands before a fork."""
+        return model, at_all(model, self.at)
+
+    def at(self, model: ModelWrapper, node: NodeProto) -> bool:
+        """Copy the factor ``node``; False if it is none, or stands before no fork."""
+        if node.op_type not in (*FACTORS, "Add") or not is_constant(model, node.input[1]):
+            return False
+        name = node.output[0]
+        users = {user.output[0]: user for user in model.find_consumers(name)}
+        ends = [
+            (user, index)
+            for user in users.values()
+            for index, taken in enumerate(user.input)
+            if taken == name
+        ]
+        kept = 0 if any(o.name == name for o in model.graph.output) else 1
+        for number, (user, index) in enumerate(ends[kept:], start=1):
+            rewire(model, user, index, self._copy(model, node, number))
+        return len(ends) > kept
 
     def _copy(self, model: ModelWrapper, node: NodeProto, number: int) -> str:
         tensor = new_tensor(
             model, model.get_tensor_shape(node.output[0]), f"{node.output[0]}_{number}"
         )
         twin = helper.make_node(node.op_type, list(node.input), [tensor], f"{node.name}_{tensor}")
-        model.graph.node.insert(list(model.graph.node).index(node) + 1, twin)
+        insert_behind(model, node, twin)
         return tensor

@@ -10,7 +10,17 @@ from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
-from hls.passes.graph import constant, dynamic_inputs, is_join, label, new_tensor
+from hls.passes.graph import (
+    at_all,
+    constant,
+    dynamic_inputs,
+    insert_behind,
+    is_join,
+    label,
+    new_tensor,
+    remove_node,
+    rewire,
+)
 from hls.passes.scales import FACTORS
 from models.errors import CompileError
 
@@ -38,37 +48,40 @@ class ScalePastJoin(Transformation):
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Rewrite one join."""
-        for node in model.graph.node:
-            if not is_join(model, node):
-                continue
-            branches = [_branch(model, node, name) for _, name in dynamic_inputs(model, node)]
-            if not all(model.get_tensor_datatype(b.source).is_integer() for b in branches):
-                continue
-            _check(model, node, branches)
-            if any(b.factors for b in branches):
-                self._rewrite(model, node, branches)
-                return model, True
-        return model, False
+        """Rewrite every join that can be."""
+        return model, at_all(model, self.at)
+
+    def at(self, model: ModelWrapper, node: NodeProto) -> bool:
+        """Rewrite ``node``; False if there is nothing to rewrite yet."""
+        if not is_join(model, node):
+            return False
+        branches = [_branch(model, node, name) for _, name in dynamic_inputs(model, node)]
+        if not all(model.get_tensor_datatype(b.source).is_integer() for b in branches):
+            return False
+        _check(model, node, branches)
+        if any(b.factors for b in branches):
+            self._rewrite(model, node, branches)
+            return True
+        return False
 
     def _rewrite(self, model: ModelWrapper, node: NodeProto, branches: list[_Branch]) -> None:
         """The factors of the first branch that has some move; the others go."""
         moved = next(b.factors for b in branches if b.factors)
-        nodes = model.graph.node
         for index, branch in enumerate(branches):
-            node.input[index] = branch.source
+            rewire(model, node, index, branch.source)
             for factor in branch.factors:
-                nodes.remove(factor)
+                remove_node(model, factor)
         target = node.output[0]
         shape = model.get_tensor_shape(target)
         tensor = node.output[0] = new_tensor(model, shape, f"{node.name}_codes")
-        position = list(nodes).index(node) + 1
+        before = node
         for number, factor in enumerate(reversed(moved)):
             last = number == len(moved) - 1
             factor.input[0] = tensor
             factor.output[0] = target if last else new_tensor(model, shape, f"{node.name}_scaled")
             tensor = factor.output[0]
-            nodes.insert(position + number, factor)
+            insert_behind(model, before, factor)
+            before = factor
 
 
 def _branch(model: ModelWrapper, join: NodeProto, name: str) -> _Branch:

@@ -9,7 +9,17 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
 from hls.passes.chain import pool_pixels
-from hls.passes.graph import attribute, constant, label, new_constant, new_tensor
+from hls.passes.graph import (
+    at_all,
+    attribute,
+    constant,
+    insert_behind,
+    label,
+    new_constant,
+    new_tensor,
+    remove_node,
+    rewire,
+)
 from models.errors import CompileError
 
 AFFINE = ("Mul", "Div", "Add", "Sub")
@@ -24,20 +34,22 @@ class ScalePastPool(Transformation):
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Move one factor or offset."""
-        for node in model.graph.node:
-            reduce = pool_of(model, node)
-            if reduce is None:
-                continue
-            before = model.find_producer(node.input[0])
-            if before is None or before.op_type not in AFFINE:
-                continue
-            parameter = constant(model, before.input[1])
-            if parameter is None or len(model.find_consumers(before.output[0])) != 1:
-                continue
-            self._move(model, before, node, reduce, parameter.astype(np.float64))
-            return model, True
-        return model, False
+        """Move one factor or offset before every pool."""
+        return model, at_all(model, self.at)
+
+    def at(self, model: ModelWrapper, node: NodeProto) -> bool:
+        """Move what stands before the pool that ``node`` begins; False if there is nothing."""
+        reduce = pool_of(model, node)
+        if reduce is None:
+            return False
+        before = model.find_producer(node.input[0])
+        if before is None or before.op_type not in AFFINE:
+            return False
+        parameter = constant(model, before.input[1])
+        if parameter is None or len(model.find_consumers(before.output[0])) != 1:
+            return False
+        self._move(model, before, node, reduce, parameter.astype(np.float64))
+        return True
 
     def _move(
         self,
@@ -61,11 +73,12 @@ class ScalePastPool(Transformation):
         target = reduce.output[0]
         raw = new_tensor(model, model.get_tensor_shape(target), f"{reduce.name}_raw")
         moved = helper.make_node(before.op_type, [raw, by], [target], before.name)
-        im2col.input[0], reduce.output[0] = before.input[0], raw
-        model.set_tensor_datatype(im2col.input[0], model.get_tensor_datatype(im2col.input[0]))
-        nodes = model.graph.node
-        nodes.remove(before)
-        nodes.insert(list(nodes).index(reduce) + 1, moved)
+        source = before.input[0]
+        remove_node(model, before)
+        rewire(model, im2col, 0, source)
+        reduce.output[0] = raw
+        model.set_tensor_datatype(source, model.get_tensor_datatype(source))
+        insert_behind(model, reduce, moved)
 
 
 def pool_of(model: ModelWrapper, node: NodeProto) -> NodeProto | None:

@@ -7,7 +7,7 @@ from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
-from hls.passes.graph import label
+from hls.passes.graph import at_all, label
 from hls.passes.scale_past_pool import pool_of
 from hls.passes.scales import move_behind, need_scalar, single_factor
 from models.errors import CompileError
@@ -21,16 +21,19 @@ class ScalePastReshaping(Transformation):
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Move one factor."""
-        for node in model.graph.node:
-            if node.op_type not in ("Im2Col", "Resize") or pool_of(model, node) is not None:
-                continue
-            factor = single_factor(model, node.input[0])
-            if factor is not None:
-                self._check(model, factor, node)
-                move_behind(model, factor, node, factor.input[1])
-                return model, True
-        return model, False
+        """Move one factor before every such node."""
+        return model, at_all(model, self.at)
+
+    def at(self, model: ModelWrapper, node: NodeProto) -> bool:
+        """Move one factor before ``node``; False if there is none."""
+        if node.op_type not in ("Im2Col", "Resize") or pool_of(model, node) is not None:
+            return False
+        factor = single_factor(model, node.input[0])
+        if factor is None:
+            return False
+        self._check(model, factor, node)
+        move_behind(model, factor, node, factor.input[1])
+        return True
 
     def _check(self, model: ModelWrapper, factor: NodeProto, node: NodeProto) -> None:
         if factor.op_type == "Sub":

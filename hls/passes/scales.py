@@ -8,7 +8,17 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
 from hls.passes.chain import integer_weights
-from hls.passes.graph import constant, label, new_constant, new_tensor
+from hls.passes.graph import (
+    at_all,
+    constant,
+    insert_behind,
+    is_constant,
+    label,
+    new_constant,
+    new_tensor,
+    remove_node,
+    rewire,
+)
 from models.errors import CompileError
 
 
@@ -22,18 +32,21 @@ class ScalePastMatMul(Transformation):
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Move one factor."""
-        for node in model.graph.node:
-            if node.op_type != "MatMul":
-                continue
-            before = single_factor(model, node.input[0])
-            if before is not None and before.op_type == "Sub":
-                self._move_offset(model, before, node)
-                return model, True
-            if before is not None:
-                self._move(model, before, node)
-                return model, True
-        return model, False
+        """Move one factor before every MatMul."""
+        return model, at_all(model, self.at)
+
+    def at(self, model: ModelWrapper, node: NodeProto) -> bool:
+        """Move one factor before ``node``; False if there is none."""
+        if node.op_type != "MatMul":
+            return False
+        before = single_factor(model, node.input[0])
+        if before is None:
+            return False
+        if before.op_type == "Sub":
+            self._move_offset(model, before, node)
+        else:
+            self._move(model, before, node)
+        return True
 
     def _move(self, model: ModelWrapper, factor: NodeProto, product: NodeProto) -> None:
         need_scalar(model, factor, product)
@@ -61,7 +74,7 @@ def single_factor(model: ModelWrapper, name: str) -> NodeProto | None:
     node = model.find_producer(name)
     if node is None or node.op_type not in FACTORS or len(model.find_consumers(name)) != 1:
         return None
-    return None if constant(model, node.input[0]) is not None else node
+    return None if is_constant(model, node.input[0]) else node
 
 
 def need_scalar(model: ModelWrapper, factor: NodeProto, node: NodeProto) -> None:
@@ -81,7 +94,8 @@ def move_behind(model: ModelWrapper, factor: NodeProto, node: NodeProto, by: str
     shape = model.get_tensor_shape(node.output[0])
     raw = new_tensor(model, shape, f"{node.name}_acc")
     moved = helper.make_node(factor.op_type, [raw, by], [node.output[0]], factor.name)
-    node.input[0], node.output[0] = factor.input[0], raw
-    nodes = model.graph.node
-    nodes.remove(factor)
-    nodes.insert(list(nodes).index(node) + 1, moved)
+    source = factor.input[0]
+    remove_node(model, factor)
+    rewire(model, node, 0, source)
+    node.output[0] = raw
+    insert_behind(model, node, moved)

@@ -11,7 +11,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
 from hls.finn_env import RTL_DOMAIN
-from hls.passes.graph import attribute, label, new_tensor, replace_node
+from hls.passes.graph import at_all, attribute, label, new_tensor, remove_node, replace_node
 from models.errors import CompileError
 
 DROPPED = ("preferred_impl_style", "cpp_interface", "hls_style", "outFIFODepths", "inFIFODepths")
@@ -37,17 +37,21 @@ class SpecializeImages(Transformation):
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Rewrite all abstract layers of images."""
-        for node in list(model.graph.node):
-            if node.op_type == "ConvolutionInputGenerator" and attribute(node, "depthwise", 0):
-                continue  # goes with its Pool
-            if node.op_type in REWRITES:
-                replace_node(model, node, REWRITES[node.op_type](model, node))
+        at_all(model, self._at)
         counts = dict.fromkeys(NAMES, 0)
         for node in model.graph.node:
             if node.op_type in NAMES:
                 node.name = f"{NAMES[node.op_type]}{counts[node.op_type]}"
                 counts[node.op_type] += 1
         return model, False
+
+    @staticmethod
+    def _at(model: ModelWrapper, node: NodeProto) -> bool:
+        if node.op_type == "ConvolutionInputGenerator" and attribute(node, "depthwise", 0):
+            return False  # goes with its Pool
+        if node.op_type in REWRITES:
+            replace_node(model, node, REWRITES[node.op_type](model, node))
+        return node.op_type in REWRITES
 
 
 def _node(
@@ -67,7 +71,7 @@ def _window(model: ModelWrapper, node: NodeProto) -> list[NodeProto]:
     if before is not None and before.op_type == "FMPadding":
         source, pads = before.input[0], [int(v) for v in attribute(before, "Padding")]
         size = [int(v) for v in attribute(before, "ImgDim")]
-        model.graph.node.remove(before)
+        remove_node(model, before)
     new = _node(node, "Window_phy", [source], list(node.output), SIMD=1, IFMDim=size, Padding=pads)
     return [new]
 
@@ -77,7 +81,7 @@ def _pool(model: ModelWrapper, node: NodeProto) -> list[NodeProto]:
     if before is None or before.op_type != "ConvolutionInputGenerator":
         raise CompileError(f"{label(node)} has no window in front of it")
     new = _node(node, "Pool_phy", [before.input[0]], list(node.output), PE=1)
-    model.graph.node.remove(before)
+    remove_node(model, before)
     return [new]
 
 

@@ -3,14 +3,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import SortGraph
 
+from hls.indexed_model import IndexedModel
 from hls.passes.chain import AnnotateIntegers
-from hls.passes.graph import QUANT_OPS, activation_nodes
+from hls.passes.graph import QUANT_OPS, rewrite_all
 from hls.passes.integer_input import SplitInputQuantizer
-from hls.passes.integer_thresholds import IntegerThresholds
+from hls.passes.integer_thresholds import (
+    IntegerThresholds,
+    drop_dead_nodes,
+    pending_quantizers,
+)
 from hls.passes.integer_weights import IntegerWeights
 from hls.passes.scale_past_fork import ScalePastFork
 from hls.passes.scale_past_join import ScalePastJoin
@@ -26,20 +34,50 @@ class MoveScales(Transformation):
     Called again until none of its steps moves anything.
     """
 
+    STEPS = (ScalePastFork, ScalePastMatMul, ScalePastPool, ScalePastReshaping, ScalePastJoin)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = [step().at for step in self.STEPS]
+
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """In the whole graph."""
+        return model, self._move(model, lambda: list(model.graph.node))
+
+    def behind(self, model: IndexedModel, names: list[str]) -> None:
+        """Behind the tensors ``names``, up to the next quantizers: nothing changed elsewhere."""
+        while self._move(model, lambda: nodes_behind(model, names)):
+            pass
+
+    def _move(self, model: ModelWrapper, nodes: Callable[[], list[NodeProto]]) -> bool:
         """Each step to its own fixed point, from the simplest on."""
         moved = False
-        model, _ = AnnotateIntegers().apply(model)
-        steps = (ScalePastMatMul, ScalePastPool, ScalePastReshaping, ScalePastJoin)
-        for step in (ScalePastFork(), *(make() for make in steps)):
-            model, changed = step.apply(model)
-            if not changed:
-                continue
-            while changed:
-                model, changed = step.apply(model)
-            model, _ = AnnotateIntegers().apply(model)
-            moved = True
-        return model, moved
+        self._annotate(model, nodes())
+        for step in self.steps:
+            changed = False
+            while rewrite_all(model, nodes(), step):
+                changed = True
+            if changed:
+                self._annotate(model, nodes())
+                moved = True
+        return moved
+
+    @staticmethod
+    def _annotate(model: ModelWrapper, nodes: list[NodeProto]) -> None:
+        for node in nodes:
+            AnnotateIntegers.annotate(model, node)
+
+
+def nodes_behind(model: IndexedModel, names: list[str]) -> list[NodeProto]:
+    """The nodes that give the tensors ``names``, and all behind these up to the next quantizers."""
+    found: dict[str, NodeProto] = {}
+    pending = [n for n in map(model.find_producer, names) if n is not None]
+    while pending:
+        node = pending.pop()
+        if node.output[0] not in found and node.op_type not in QUANT_OPS:
+            found[node.output[0]] = node
+            pending += [user for name in node.output for user in model.find_consumers(name)]
+    return sorted(found.values(), key=model.place)
 
 
 class IntegerActivations(Transformation):
@@ -56,20 +94,16 @@ class IntegerActivations(Transformation):
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """Quantizer after quantizer, from the input on."""
-        model = model.transform(SplitInputQuantizer())
-        while True:
-            model = model.transform(MoveScales())
-            if not self._pending(model):
-                return model, False
-            step = IntegerThresholds()
-            model, _ = step.apply(model)
-            self.reports += step.reports
-
-    @staticmethod
-    def _pending(model: ModelWrapper) -> bool:
-        return any(
-            n.op_type in QUANT_OPS and n.name != "input_quantizer" for n in activation_nodes(model)
-        )
+        model = IndexedModel.of(model.transform(SplitInputQuantizer()))
+        drop_dead_nodes(model)
+        thresholds, scales = IntegerThresholds(), MoveScales()
+        with model.tracked():
+            while scales.apply(model)[1]:
+                pass
+            for node in pending_quantizers(model):
+                scales.behind(model, thresholds.rewrite(model, node))
+        self.reports += thresholds.reports
+        return model, False
 
 
 def integer_weights_step(model: ModelWrapper) -> ModelWrapper:

@@ -23,6 +23,7 @@ from qonnx.transformation.general import (
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
+from hls.indexed_model import IndexedModel
 from hls.onnx_constants import check_constants
 from hls.passes.channels_last import ChannelsLast
 from hls.passes.check_model import check_factors, check_operators
@@ -31,12 +32,15 @@ from hls.passes.graph import (
     QONNX_DOMAIN,
     QUANT_OPS,
     activation_nodes,
+    at_all,
     attribute,
     constant,
+    is_constant,
     need_constant,
     new_constant,
     new_tensor,
     remove_and_rewire,
+    remove_node,
     replace_node,
     run_foreign,
 )
@@ -49,6 +53,7 @@ from models.errors import CompileError
 
 def tidy(model: ModelWrapper) -> ModelWrapper:
     """All tidying passes; the checks come first, so that messages name the original nodes."""
+    model = IndexedModel.of(model)
     check_operators(model, shapes_open=True)
     model = named(model)
     check_operators(model)
@@ -105,12 +110,14 @@ class GemmToMatMulExact(Transformation):
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Rewrite one Gemm; called again until none is left."""
-        for node in model.graph.node:
-            if node.op_type == "Gemm":
-                self._rewrite(model, node)
-                return model, True
-        return model, False
+        """Rewrite every Gemm."""
+        return model, at_all(model, self._at)
+
+    def _at(self, model: ModelWrapper, node: NodeProto) -> bool:
+        if node.op_type != "Gemm":
+            return False
+        self._rewrite(model, node)
+        return True
 
     def _rewrite(self, model: ModelWrapper, node: NodeProto) -> None:
         if attribute(node, "transA", 0):
@@ -180,20 +187,22 @@ class FoldConstantBranches(Transformation):
     """Compute every node whose inputs are constants, except the quantizers of weights."""
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Fold one node; called again until nothing is left to fold."""
-        for node in model.graph.node:
-            if not node.input or any(constant(model, n) is None for n in node.input if n):
-                continue
-            users = model.find_consumers(node.output[0])
-            if node.op_type in QUANT_OPS and any(
-                u.op_type in ("MatMul", "Conv") and u.input[1] == node.output[0] for u in users
-            ):
-                continue
-            inputs = [model.get_initializer(n) if n else None for n in node.input]
-            model.set_initializer(node.output[0], run_constant(model, node, inputs))
-            model.graph.node.remove(node)
-            return model, True
-        return model, False
+        """Fold every node that can be; called again until nothing is left to fold."""
+        return model, at_all(model, self._at)
+
+    def _at(self, model: ModelWrapper, node: NodeProto) -> bool:
+        if not node.input or not all(is_constant(model, n) for n in node.input if n):
+            return False
+        users = model.find_consumers(node.output[0])
+        if node.op_type in QUANT_OPS and any(
+            u.op_type in ("MatMul", "Conv") and u.input[1] == node.output[0] for u in users
+        ):
+            return False
+        inputs = [model.get_initializer(n) if n else None for n in node.input]
+        value = run_constant(model, node, inputs)
+        remove_node(model, node)
+        model.set_initializer(node.output[0], value)
+        return True
 
 
 class RemoveNeutralNodes(Transformation):
@@ -202,12 +211,14 @@ class RemoveNeutralNodes(Transformation):
     NEUTRAL: ClassVar = {"Mul": 1.0, "Div": 1.0, "Add": 0.0, "Sub": 0.0}
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Remove one node; called again until none is left."""
-        for node in model.graph.node:
-            if node.op_type in ("Identity", "Dropout") or self._neutral(model, node):
-                remove_and_rewire(model, node)
-                return model, True
-        return model, False
+        """Remove every such node."""
+        return model, at_all(model, self._at)
+
+    def _at(self, model: ModelWrapper, node: NodeProto) -> bool:
+        if node.op_type in ("Identity", "Dropout") or self._neutral(model, node):
+            remove_and_rewire(model, node)
+            return True
+        return False
 
     def _neutral(self, model: ModelWrapper, node: NodeProto) -> bool:
         if node.op_type not in self.NEUTRAL:

@@ -20,6 +20,7 @@ product and the other not (2 u |A x|), and the bound is itself rounded to float3
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +29,7 @@ import numpy.typing as npt
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hls.passes.chain import Chain, integer_weights, pool_pixels, tensor_range
+from hls.passes.chain import Chain, integer_weights, pool_pixels, tensor_range, upstream
 from hls.passes.graph import RESHAPING, constant, dynamic_input, dynamic_inputs, is_join
 from hls.passes.quantizer import Quantizer, quantize_levels
 from hls.passes.spans import IntArray, Spans, widen
@@ -36,6 +37,8 @@ from hls.passes.thresholds import AccRange
 
 UNIT = 2.0**-24
 FLOAT_EXACT = 1 << 24
+BLOCK = 1 << 18
+"""Thresholds that are checked at once: bounds the memory."""
 NORM = "_norm_add"
 """Ends the name of the Add of a BatchNormalization. Metadata of that name has how far, by channel,
 A (relative) and B (absolute) of two executors lie apart."""
@@ -92,8 +95,15 @@ class ProductError:
         error: npt.NDArray[np.float64] = self.error + self.relative * top
         return error
 
-    def value(self, acc: npt.NDArray[np.int64], side: float) -> npt.NDArray[np.float32]:
-        """The float32 value for accumulators [n, channels], the error added on one side."""
+    def reach(self, low: int, high: int) -> IntArray:
+        """About how many accumulators the error covers [channels]; 1 at least."""
+        far = self.worst(low, high) / np.where(self.scale == 0, 1, np.abs(self.scale))
+        return np.minimum(far + 2 * UNIT * max(abs(low), abs(high)), 2.0**62).astype(np.int64) + 1
+
+    def value(
+        self, acc: npt.NDArray[np.int64], side: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float32]:
+        """The float32 value for accumulators [n, channels], the error times ``side`` added."""
         value = acc * self.scale + self.offset
         result = value + side * (self.error + self.relative * np.abs(value))
         return result.astype(np.float32)
@@ -158,32 +168,52 @@ def _sum_of(model: ModelWrapper, chain: Chain) -> tuple[int, npt.NDArray[np.floa
 
 def _reach(model: ModelWrapper, name: str) -> npt.NDArray[np.float64]:
     """Largest sum of the magnitudes of all terms of ``name``: [channels], or [1] for all."""
-    node = model.find_producer(name)
-    if node is not None and node.op_type == "MatMul":
-        weights = np.abs(integer_weights(model, node)).sum(axis=0)
-        sums: npt.NDArray[np.float64] = weights * float(_reach(model, node.input[0]).max())
-        return sums
-    if node is not None and node.op_type == "ReduceSum":
-        im2col = model.find_producer(model.find_producer(node.input[0]).input[0])
-        return pool_pixels(model, node) * _reach(model, im2col.input[0])
-    if node is not None and is_join(model, node) and node.op_type == "Add":
-        first, second = (_reach(model, n) for _, n in dynamic_inputs(model, node))
+
+    def before(node: NodeProto | None) -> list[str]:
+        if node is not None and node.op_type == "MatMul":
+            return [node.input[0]]
+        if node is not None and node.op_type == "ReduceSum":
+            return [model.find_producer(model.find_producer(node.input[0]).input[0]).input[0]]
+        if node is not None and node.op_type == "Add" and is_join(model, node):
+            return [n for _, n in dynamic_inputs(model, node)]
+        return []
+
+    def value(
+        name: str, node: NodeProto | None, terms: list[npt.NDArray[np.float64]]
+    ) -> npt.NDArray[np.float64]:
+        if node is None or not terms:
+            low, high = tensor_range(model, name)
+            return np.array([max(abs(low), abs(high))], np.float64)
+        if node.op_type == "MatMul":
+            weights = np.abs(integer_weights(model, node)).sum(axis=0)
+            sums: npt.NDArray[np.float64] = weights * float(terms[0].max())
+            return sums
+        if node.op_type == "ReduceSum":
+            return pool_pixels(model, node) * terms[0]
+        first, second = terms
         return first + second
-    low, high = tensor_range(model, name)
-    return np.array([max(abs(low), abs(high))], np.float64)
+
+    return upstream(model, name, before, value)
 
 
 def _roundings(model: ModelWrapper, name: str) -> int:
     """Terms of the longest sum between the last quantizer and tensor ``name``."""
-    node = model.find_producer(name)
-    if node is None or not (node.op_type in (*RESHAPING, "MatMul") or is_join(model, node)):
-        return 0
-    before = max(_roundings(model, n) for _, n in dynamic_inputs(model, node))
-    if node.op_type == "MatMul":
-        return before + len(integer_weights(model, node))
-    if node.op_type == "ReduceSum":
-        return before + pool_pixels(model, node)
-    return before + (2 if node.op_type == "Add" else 0)
+
+    def before(node: NodeProto | None) -> list[str]:
+        if node is None or not (node.op_type in (*RESHAPING, "MatMul") or is_join(model, node)):
+            return []
+        return [n for _, n in dynamic_inputs(model, node)]
+
+    def value(name: str, node: NodeProto | None, terms: list[int]) -> int:
+        if node is None or not terms:
+            return 0
+        if node.op_type == "MatMul":
+            return max(terms) + int(model.get_tensor_shape(node.input[1])[0])
+        if node.op_type == "ReduceSum":
+            return max(terms) + pool_pixels(model, node)
+        return max(terms) + (2 if node.op_type == "Add" else 0)
+
+    return upstream(model, name, before, value)
 
 
 def _bias(model: ModelWrapper, chain: Chain, first: int) -> npt.NDArray[np.float64]:
@@ -245,32 +275,40 @@ def tie_report(
 ) -> TieReport:
     """Check every threshold [channels, steps]; chain and weights as before any row was flipped."""
     product = product_error(model, chain)
-    levels = np.arange(quantizer.low + 1, quantizer.low + 1 + thresholds.shape[1])
-    if quantizer.bipolar:
-        levels = np.array([1])
     sign = np.where(flips, -1, 1)
+    rising = np.array([a >= 0 for a in chain.exact.a]) == (product.scale >= 0)
+    upwards = np.where(rising, 1.0, -1.0)  # what raises the product raises the level, or lowers it
+    near = _nearness(model, chain, quantizer, flips)
 
-    def both(at: IntArray) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def levels_of(at: IntArray, way: float) -> npt.NDArray[np.float32]:
         sums = (at * sign[:, None]).T
-        first, second = (
-            _levels(model, chain, quantizer, product, acc=sums, side=side).T for side in (-1.0, 1.0)
-        )
-        return np.minimum(first, second), np.maximum(first, second)
+        return _levels(model, chain, quantizer, product, acc=sums, side=way * upwards).T
 
-    spans = widen(
-        thresholds,
-        lambda at: both(at)[1] >= levels,
-        lambda at: both(at)[0] < levels,
-        (acc.low, acc.high),
-    )
-    fragile, near = len(spans), _near(model, chain, quantizer, flips=flips, spans=spans)
-    spans = spans.only(near)
+    def block(start: int, stop: int) -> Spans:
+        levels = np.arange(start, stop) + (1 if quantizer.bipolar else quantizer.low + 1)
+        found = widen(
+            thresholds[:, start:stop],
+            lambda at: levels_of(at, 1.0) >= levels,
+            lambda at: levels_of(at, -1.0) < levels,
+            (acc.low, acc.high),
+            product.reach(acc.low, acc.high),
+        )
+        return found.moved(start)
+
+    fragile, kept = 0, list[Spans]()
+    channels, steps = thresholds.shape
+    size = max(1, BLOCK // channels)
+    for start in range(0, steps, size):
+        found = block(start, min(start + size, steps))
+        fragile += len(found)
+        kept.append(found.only(near(found)))
+    spans = Spans.joined(kept)
     return TieReport(quantizer.node, thresholds.size, product.exact, fragile, spans, quantizer)
 
 
-def _near(
-    model: ModelWrapper, chain: Chain, quantizer: Quantizer, *, flips: list[bool], spans: Spans
-) -> npt.NDArray[np.bool_]:
+def _nearness(
+    model: ModelWrapper, chain: Chain, quantizer: Quantizer, flips: list[bool]
+) -> Callable[[Spans], npt.NDArray[np.bool_]]:
     """Which spans [entries] lie so near to the quantizer's tie that rounding explains them.
 
     All do if the thresholds are right: a wrong one must not pass for float32 rounding.
@@ -285,14 +323,16 @@ def _near(
     scale = float(quantizer.scale.reshape(-1)[0])
     size = np.abs(a) * max(abs(low), abs(high)) + np.abs(b) + abs(quantizer.zero_point) * scale
     error = float_error(model, chain) + 4 * UNIT * size
-    first = 1 if quantizer.bipolar else quantizer.low + 1
-    used, index = np.unique(spans.step, return_inverse=True)
-    ties = np.array([float(quantizer.bound(first + int(k))[0]) * scale for k in used])
-    near = np.ones(len(spans), dtype=bool)
-    for at in (spans.low, spans.high):
-        c = spans.channel
-        value = np.clip(a[c] * at + b[c], floor[c], roof[c])
-        near &= np.abs(value - ties[index]) <= error[c]
+    ties = quantizer.bounds().twice / 2 * scale
+
+    def near(spans: Spans) -> npt.NDArray[np.bool_]:
+        c, tie = spans.column("channel"), ties[spans.column("step")]
+        result = np.ones(len(spans), dtype=bool)
+        for at in (spans.column("low"), spans.column("high")):
+            value = np.clip(a[c] * at + b[c], floor[c], roof[c])
+            result &= np.abs(value - tie) <= error[c]
+        return result
+
     return near
 
 
@@ -303,9 +343,9 @@ def _levels(
     product: ProductError,
     *,
     acc: npt.NDArray[np.int64],
-    side: float,
+    side: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float32]:
-    """Levels of accumulators [n, channels] in float32, the product's error added on one side."""
+    """Levels of accumulators [n, channels] in float32, the product's error added on ``side``."""
     from hls.qonnx_exec import run_node
 
     value = product.value(acc, side)

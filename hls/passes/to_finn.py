@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from onnx import NodeProto
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames, SortGraph
@@ -39,10 +42,6 @@ def to_finn(model: ModelWrapper) -> ModelWrapper:
     )
     from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
     from finn.transformation.fpgadataflow.convert_to_hw.upsample import InferUpsample
-    from finn.transformation.fpgadataflow.minimize_accumulator_width import (
-        MinimizeAccumulatorWidth,
-    )
-    from finn.transformation.fpgadataflow.minimize_weight_bit_width import MinimizeWeightBitWidth
 
     for step in (
         InferShapes(),
@@ -51,19 +50,20 @@ def to_finn(model: ModelWrapper) -> ModelWrapper:
         AnnotateIntegers(),
         InferThresholdingLayer(),
         InferQuantizedMatrixVectorActivation(),
-        *(InferPoolFromReduce() for _ in range(_pools(model))),
+        InferPoolFromReduce(),
         InferConvInpGen(),
         InferUpsample(),
         InferConcatLayer(),
         InferDuplicateStreamsLayer(),
-        MinimizeWeightBitWidth(),
-        MinimizeAccumulatorWidth(),
+        MinimizeWeights(),
+        MinimizeAccumulators(),
         SignedAccumulators(),
         SortGraph(),
         GiveUniqueNodeNames(),
         GiveReadableTensorNames(),
     ):
-        model = run_foreign(model, step)
+        convert = _convert_pools if isinstance(step, InferPoolFromReduce) else run_foreign
+        model = convert(model, step)
     for node in model.graph.node:
         if not node.domain.startswith("finn."):
             raise CompileError(
@@ -73,9 +73,60 @@ def to_finn(model: ModelWrapper) -> ModelWrapper:
     return model
 
 
-def _pools(model: ModelWrapper) -> int:
-    """How often FINN's pass for pools has to be called: it may skip one behind a rewritten one."""
-    return sum(n.op_type in ("ReduceSum", "ReduceMax") for n in model.graph.node)
+def _convert_pools(model: ModelWrapper, step: Transformation) -> ModelWrapper:
+    """FINN's pass for pools, called while they become fewer: it may skip one behind another."""
+
+    def left() -> int:
+        return sum(n.op_type in ("ReduceSum", "ReduceMax") for n in model.graph.node)
+
+    before = left() + 1
+    while 0 < left() < before:
+        before = left()
+        model = run_foreign(model, step)
+    return model
+
+
+class MinimizeWeights(Transformation):
+    """FINN's MinimizeWeightBitWidth; thresholds by their extremes, not one after another."""
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """Set the types of all weights and thresholds."""
+        for node in model.graph.node:
+            op = custom(node)
+            if node.op_type == "Thresholding":
+                self._thresholds(model, node, op)
+            elif hasattr(op, "minimize_weight_bit_width"):
+                op.minimize_weight_bit_width(model)
+        return model, False
+
+    @staticmethod
+    def _thresholds(model: ModelWrapper, node: NodeProto, op: Any) -> None:
+        table = model.get_initializer(node.input[1])
+        low, high = int(table.min()), int(table.max())
+        signed = low < 0 or op.get_input_datatype(0).signed()
+        if low == high == 0:
+            kind = DataType["INT2" if signed else "UINT1"]
+        else:
+            kind = DataType.get_smallest_possible(min(low, -high - 1) if signed else high)
+        op.set_nodeattr("weightDataType", kind.name)
+        model.set_tensor_datatype(node.input[1], kind)
+
+
+class MinimizeAccumulators(Transformation):
+    """FINN's MinimizeAccumulatorWidth, in one walk along the streams.
+
+    FINN infers the types of the whole graph anew behind every layer.
+    """
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """Each node in topological order: types that arrive, its own sums, types that it gives."""
+        for node in model.graph.node:
+            op = custom(node)
+            op.infer_node_datatype(model)
+            if hasattr(op, "minimize_accumulator_width"):
+                op.minimize_accumulator_width(model)
+                op.infer_node_datatype(model)
+        return model, False
 
 
 class ChannelLayouts(Transformation):

@@ -299,9 +299,7 @@ def test_spans_are_as_wide_as_the_rounding() -> None:
     """Float32 that is wrong up to 5 below and 3 above, and never beyond the accumulators."""
     table = np.array([[-4, 0, 9], [8, 2, -9]])
     spans = widen(table, lambda at: at >= table - 5, lambda at: at < table + 3, (-9, 8))
-    rows = zip(
-        *(getattr(spans, n).tolist() for n in ("channel", "step", "low", "high")), strict=True
-    )
+    rows = zip(*(spans.column(n).tolist() for n in ("channel", "step", "low", "high")), strict=True)
     assert list(rows) == [
         (0, 0, -9, -2), (0, 1, -5, 2), (0, 2, 4, 8), (1, 0, 3, 8), (1, 1, -3, 4), (1, 2, -9, -7)
     ]  # fmt: skip
