@@ -6,6 +6,8 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.phyfold-installed
 BUILD ?= fullycon_w4a4
 JOBS  ?= 2
+# Not the scripts in $(BIN): their first lines have the checkout's path, which a shell reads.
+PHYFOLD := $(BIN)/python -m fpga_builds.cli
 PIP   := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 # The first Python of at least 3.11 that can make a virtual environment; PYTHON=... overrides.
@@ -18,28 +20,28 @@ export MPLBACKEND := Agg
 .PHONY: run test results lint format type table bench lock install tools clean
 
 run: tools install
-	$(BIN)/phyfold run $(BUILD)
+	$(PHYFOLD) run $(BUILD)
 
 test: tools install
 	PHYFOLD_REQUIRE_TOOLS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests
 
 lint: install
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 
 format: install
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
 
 # Every build with many frames or samples, then the README's table: hours. Interrupted, it goes on.
 FRAMES ?= 100000
 SAMPLES ?= 500
 results: tools install
 	for build in fpga_builds/fullycon_*/build.toml; do \
-	  $(BIN)/phyfold run $$build --frames $(FRAMES) || exit 1; done
+	  $(PHYFOLD) run $$build --frames $(FRAMES) || exit 1; done
 	for build in fpga_builds/conv*/build.toml; do \
-	  $(BIN)/phyfold run $$build --samples $(SAMPLES) || exit 1; done
+	  $(PHYFOLD) run $$build --samples $(SAMPLES) || exit 1; done
 	$(MAKE) table
 
 table: install

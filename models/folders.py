@@ -7,10 +7,13 @@ that came with a folder names files of that folder and no others. Imports nothin
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from models.errors import ConfigError, StorageError
@@ -19,6 +22,8 @@ OTHERS_WRITE = 0o022
 OTHERS_ANY = 0o077
 WORLD_WRITE = 0o002
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PLAIN_PATH = re.compile(r"[A-Za-z0-9_.+/-]+")
+USUAL_SCRATCH = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 (made by mkdtemp, as its default)
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
@@ -93,6 +98,35 @@ def renewed_folder(path: Path, *, forbidden: int = OTHERS_WRITE) -> bool:
             hint=f"remove {path}, or choose another --out",
         ) from error
     return bool(problem)
+
+
+@contextlib.contextmanager
+def plain_scratch() -> Iterator[Path]:
+    """A temporary folder whose path is only letters, digits and ``_ . + - /``; removed at the end.
+
+    For programs that read more into a path, like spaces and quotes. It lies in the folder of
+    temporary files; where that has another name, in a usual one of the system.
+
+    Raises:
+        StorageError: none of them can be written.
+    """
+    usual = Path(tempfile.gettempdir())
+    places = [place for place in (usual, *USUAL_SCRATCH) if PLAIN_PATH.fullmatch(str(place))]
+    scratch = None
+    for place in places:
+        with contextlib.suppress(OSError):
+            scratch = Path(tempfile.mkdtemp(prefix="phyfold-", dir=place))
+            break
+    if scratch is None:
+        raise StorageError(
+            f"no folder for temporary files: {usual} must be writable, with a path of letters, "
+            "digits and _ . + - / only",
+            hint="set TMPDIR to such a folder",
+        )
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def member(folder: Path, name: object, listed_in: Path) -> Path:

@@ -9,13 +9,14 @@ to lie there.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Literal
 from hls.sim import tools
 from models.errors import ConfigError, ToolError, ToolMissingError
 from models.files import storage_guard
+from models.folders import plain_scratch
 
 log = logging.getLogger(__name__)
 
@@ -135,22 +137,22 @@ def run_yosys(
         marked = [f"log {MARK}{number}\n{line}\n" for number, line in enumerate(commands)]
         script.write_text("".join(marked), encoding="utf-8")
         log_file.touch()
-    words: list[str | Path] = [sys.executable, "-P"]
     console = log_file
-    if engine.name == "pyosys":
-        words += [MAIN, script.name]
-    else:  # standard output falls silent after the first call of ABC: -l has it all
-        console = folder / f"{name}.console.log"
-        words += ["-c", WASM_MAIN, "-q", "-l", log_file.name, "-s", script.name]
     follower = _Follower(log_file, commands, progress)
     try:
-        tools.run_tool(
-            words,
-            cwd=folder,
-            log_file=console,
-            timeout_s=tools.timeout_s(TIMEOUT_S),
-            watch=follower,
-        )
+        with _plain_paths() as (link, env):
+            words: list[str | Path] = [MAIN, script.name, link]
+            if engine.name == "yowasp":  # its output ends with the first call of ABC: -l has it all
+                console = folder / f"{name}.console.log"
+                words = ["-c", WASM_MAIN, "-q", "-l", log_file.name, "-s", script.name]
+            tools.run_tool(
+                [sys.executable, "-P", *words],
+                cwd=folder,
+                log_file=console,
+                timeout_s=tools.timeout_s(TIMEOUT_S),
+                env=env,
+                watch=follower,
+            )
     except ToolError as error:
         tail = tools.log_tail(log_file)
         reason = error.message.splitlines()[0].replace(Path(sys.executable).name, "Yosys", 1)
@@ -165,6 +167,20 @@ def run_yosys(
                 hint=f"see {log_file}",
             )
     return log_file
+
+
+@contextlib.contextmanager
+def _plain_paths() -> Iterator[tuple[Path, dict[str, str]]]:
+    """Plain names for what Yosys hands to a shell and to ABC.
+
+    Gives a link to the package of native Yosys, and the environment in which Yosys runs.
+    """
+    spec = importlib.util.find_spec(NATIVE)
+    with plain_scratch() as scratch:
+        link = scratch / NATIVE
+        if spec is not None and spec.origin is not None:
+            link.symlink_to(Path(spec.origin).resolve().parent, target_is_directory=True)
+        yield link, {"TMPDIR": str(scratch)}
 
 
 class _Follower:

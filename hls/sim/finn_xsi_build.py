@@ -157,8 +157,9 @@ def _plan(hdl: HdlFiles, *, debug: bool, behavioral: bool) -> verilate.BuildPlan
     plan = verilate.make_plan(hdl, verilate.Variant.TRACE if debug else verilate.Variant.FAST)
     flags = [flag for flag in plan.verilator_flags if flag != "--no-assert"]
     flags += ["--assert", *(["-DFINN_SIMULATION"] if behavioral else [])]
-    flags += [f"+incdir+{folder}" for folder in dict.fromkeys(p.parent for p in hdl.headers)]
-    return replace(plan, verilator_flags=tuple(flags), harness=SHIM, adapt=write_ports, rules=FINN)
+    searched = tuple(dict.fromkeys(path.parent for path in hdl.headers))
+    plan = replace(plan, verilator_flags=tuple(flags), verilog_includes=searched)
+    return replace(plan, harness=SHIM, adapt=write_ports, rules=FINN)
 
 
 def _key(plan: verilate.BuildPlan, headers: Sequence[Path]) -> str:

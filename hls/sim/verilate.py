@@ -19,7 +19,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +29,14 @@ from hls.ir import Accelerator
 from hls.sim import tools
 from hls.sim.library_cache import is_recorded, record_library, say_once
 from hls.sim.source_lint import OURS, Rules, check_sources
-from hls.sim.verilator_runtime import SLOW_FLAG, locked, run_make
+from hls.sim.verilator_runtime import (
+    SLOW_FLAG,
+    locked,
+    make_links,
+    recipe_word,
+    run_make,
+    write_makefile,
+)
 from hls.sim.verilator_runtime import runtime as _runtime
 from models.errors import ToolError
 from models.folders import renewed_folder
@@ -58,6 +65,8 @@ tracing_off -file "*/phy_mul.sv"
 TRACE_CXX_FLAGS = ("-O1",)
 VERILATE_TIMEOUT_S = 900.0
 LOCK, LOG, WORK = "lock", "build.log", "work"
+VERILATOR = "verilator"
+"""Link to Verilator's root folder."""
 
 
 class Variant(enum.Enum):
@@ -125,6 +134,8 @@ class BuildPlan:
     libs: tuple[str, ...] = ()
     cxx_flags: tuple[str, ...] = ()
     includes: tuple[Path, ...] = ()
+    verilog_includes: tuple[Path, ...] = ()
+    """Folders in which the sources' ```include`` looks."""
     config: str = ""
     harness: Path = HARNESS
     adapt: Callable[[Path], None] | None = None
@@ -219,7 +230,7 @@ def make_plan(rtl: RtlFiles, variant: Variant) -> BuildPlan:
         flags += ("-DPHY_FIFO_LIMIT",)
     sources = tuple(rtl.sources)
     return BuildPlan(
-        rtl.top_name, sources, flags, defines, runtime, libs, cxx_flags, includes, config
+        rtl.top_name, sources, flags, defines, runtime, libs, cxx_flags, includes, config=config
     )
 
 
@@ -247,7 +258,8 @@ def plan_key(plan: BuildPlan) -> str:
     ]
     for word in words:
         digest.update(word.encode() + b"\0")
-    for source in (plan.harness, READMEM, *plan.sources):
+    headers = (path for folder in plan.verilog_includes for path in sorted(folder.glob("*.*vh")))
+    for source in (plan.harness, READMEM, *plan.sources, *headers):
         digest.update(source.name.encode() + b"\0")
         digest.update(hashlib.sha256(source.read_bytes()).digest())
     return digest.hexdigest()[:16]
@@ -258,18 +270,21 @@ def _build_library(plan: BuildPlan, folder: Path, jobs: int) -> None:
     root = tools.verilator_root()
     runtime = runtime_of(plan)
     build_log, work = folder / LOG, folder / WORK
+    sources = _source_links(plan)
     with tools.storage_guard(folder):
         _clear(folder)
         work.mkdir()
         (work / "config.vlt").write_text(plan.config)
-    _verilate(plan, work, build_log, root)
+        make_links(work, {**_shared_links(plan, root), **sources, "runtime": runtime})
+        make_links(work, {"ours": READMEM.parent, "harness": plan.harness.parent})
+    _verilate(plan, work, build_log, root, sources)
     cpps = sorted((work / "cpp").glob("Vphy*.cpp"))
     if not cpps:
         raise ToolError(f"verilator wrote no C++ into {work / 'cpp'}", hint=f"see {build_log}")
     if plan.adapt is not None:
         plan.adapt(work / "cpp")
     with tools.storage_guard(folder):
-        (work / "Makefile").write_text(_makefile(plan, cpps, runtime, cxx, root))
+        write_makefile(work, _makefile(plan, cpps, cxx))
     run_make(make, work, build_log, jobs)
     if not (work / LIBRARY).is_file():
         raise ToolError(f"make ended without {work / LIBRARY}", hint=f"see {build_log}")
@@ -282,7 +297,19 @@ def runtime_of(plan: BuildPlan) -> Path:
     """Folder of what a design shares with all that are built like it, made at first use."""
     make, cxx = tools.find_tool("make"), tools.find_tool("g++")
     root = tools.verilator_root()
-    return _runtime(_compile_flags(plan, root), plan.runtime, make, cxx, root)
+    return _runtime(_compile_flags(plan), plan.runtime, make, cxx, _shared_links(plan, root))
+
+
+def _shared_links(plan: BuildPlan, root: Path) -> dict[str, Path]:
+    """Links that the compiler needs for the run time and for the design; see `make_links`."""
+    return {VERILATOR: root, **{f"headers{n}": path for n, path in enumerate(plan.includes)}}
+
+
+def _source_links(plan: BuildPlan) -> dict[str, Path]:
+    """Links to the folders of the design's Verilog; see `make_links`."""
+    folders = [path.resolve().parent for path in plan.sources]
+    folders += [path.resolve() for path in plan.verilog_includes]
+    return {f"src{n}": folder for n, folder in enumerate(dict.fromkeys(folders))}
 
 
 def _clear(folder: Path) -> None:
@@ -296,41 +323,53 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _verilate(plan: BuildPlan, work: Path, build_log: Path, root: Path) -> None:
-    """Write C++ to ``work``/cpp. ``work`` holds nothing else: Verilator looks for modules there."""
-    paths = ([work / "config.vlt"] if plan.config else []) + list(plan.sources)
+def _verilate(
+    plan: BuildPlan, work: Path, build_log: Path, root: Path, links: Mapping[str, Path]
+) -> None:
+    """Write C++ to ``work``/cpp. ``work`` holds no sources: Verilator looks for modules there."""
+    names = {folder: name for name, folder in links.items()}
+    sources = [path.resolve() for path in plan.sources]
     words: list[str | Path] = [root / "bin" / "verilator_bin", *plan.verilator_flags]
-    tools.run_tool(
-        [*words, "--top-module", plan.top_name, "--Mdir", "cpp", *(p.resolve() for p in paths)],
-        cwd=work,
-        log_file=build_log,
-        timeout_s=tools.timeout_s(VERILATE_TIMEOUT_S),
-        env={"VERILATOR_ROOT": str(root)},
-    )
+    words += [f"+incdir+{names[folder.resolve()]}" for folder in plan.verilog_includes]
+    words += ["--top-module", plan.top_name, "--Mdir", "cpp"]
+    words += ["config.vlt"] if plan.config else []
+    try:
+        tools.run_tool(
+            [*words, *(f"{names[path.parent]}/{path.name}" for path in sources)],
+            cwd=work,
+            log_file=build_log,
+            timeout_s=tools.timeout_s(VERILATE_TIMEOUT_S),
+            env={"VERILATOR_ROOT": VERILATOR},
+        )
+    except ToolError as error:
+        for folder, name in names.items():
+            error.message = error.message.replace(f" {name}/", f" {folder}/")
+        raise
 
 
-def _compile_flags(plan: BuildPlan, root: Path) -> str:
+def _compile_flags(plan: BuildPlan) -> list[str]:
     """Flags of the run time and of the design, so that variants can share the former."""
-    include = root / "include"
     words = [*CXX_FLAGS, *plan.cxx_flags, *(f"-D{name}" for name in RUNTIME_DEFINES)]
-    words += [f"-I{path}" for path in plan.includes]
-    return " ".join([*words, f"-I{include}", f"-I{include / 'vltstd'}"])
+    words += [f"-Iheaders{number}" for number, _ in enumerate(plan.includes)]
+    return [*words, f"-I{VERILATOR}/include", f"-I{VERILATOR}/include/vltstd"]
 
 
-def _makefile(plan: BuildPlan, cpps: Sequence[Path], runtime: Path, cxx: Path, root: Path) -> str:
+def _makefile(plan: BuildPlan, cpps: Sequence[Path], cxx: Path) -> str:
     objects = " ".join(f"cpp/{path.stem}.o" for path in cpps) + " cpp/harness.o"
-    shared = " ".join(str(runtime / f"{name}.o") for name in plan.runtime)
-    defines = " ".join(f"-D{name}" for name in plan.defines)
-    headers = [runtime / "phy_pch.h", *(() if plan.rules.free_memories else (READMEM,))]
-    included = " ".join(f"-include {header}" for header in headers)
-    flags = f"{included} {_compile_flags(plan, root)} {defines} -Icpp"
+    shared = " ".join(f"runtime/{name}.o" for name in plan.runtime)
+    headers = ["runtime/phy_pch.h"]
+    headers += [] if plan.rules.free_memories else [f"ours/{READMEM.name}"]
+    words = [*(f"-include {header}" for header in headers), *_compile_flags(plan)]
+    words += [*(f"-D{name}" for name in plan.defines), "-Icpp"]
+    compiler = " ".join([recipe_word(cxx), *words])
+    link = f"{recipe_word(cxx)} -shared -pthread -Wl,-Bsymbolic"
     return (
         f"{LIBRARY}: {objects}\n"
-        f"\t{cxx} -shared -pthread -Wl,-Bsymbolic -o $@.new $^ {shared} {' '.join(plan.libs)}\n"
+        f"\t{link} -o $@.new $^ {shared} {' '.join(plan.libs)}\n"
         "\tmv $@.new $@\n"
-        f"cpp/harness.o: {plan.harness}\n\t{cxx} {flags} -c $< -o $@\n"
-        f"cpp/%__Slow.o: cpp/%__Slow.cpp\n\t{cxx} {flags} {SLOW_FLAG} -c $< -o $@\n"
-        f"cpp/%.o: cpp/%.cpp\n\t{cxx} {flags} -c $< -o $@\n"
+        f"cpp/harness.o: harness/{plan.harness.name}\n\t{compiler} -c $< -o $@\n"
+        f"cpp/%__Slow.o: cpp/%__Slow.cpp\n\t{compiler} {SLOW_FLAG} -c $< -o $@\n"
+        f"cpp/%.o: cpp/%.cpp\n\t{compiler} -c $< -o $@\n"
     )
 
 

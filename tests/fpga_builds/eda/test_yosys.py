@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from odd_names import ODD
 
 from fpga_builds.eda import yosys
 from fpga_builds.eda.yosys import Engine, choose_engine, run_yosys
@@ -115,3 +118,29 @@ def test_a_hanging_run_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ToolError, match=r"Yosys did not end within 1\.5 s"):
         run_yosys(["exec -- sleep 60"], tmp_path, engine=NATIVE, outputs=("a.json",))
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.yosys
+def test_odd_folders_are_only_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Working folder, temporary files and the package of Yosys itself, up to ABC's own script."""
+    packages = tmp_path / "packages" / ODD.replace(":", "")  # PYTHONPATH separates by colons
+    work, temporary = (tmp_path / name / ODD for name in ("work", "tmp"))
+    for folder in (packages, work, temporary):
+        folder.mkdir(parents=True)
+    spec = importlib.util.find_spec("pyosys")
+    assert spec is not None
+    (packages / "pyosys").symlink_to(Path(str(spec.origin)).parent)
+    monkeypatch.setenv("PYTHONPATH", str(packages))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    (work / "a.v").write_text("module a(input [3:0] x, output y); assign y = ^x; endmodule\n")
+    commands = ["read_verilog a.v", "synth_ecp5 -top a", "write_json a.json"]
+    log = run_yosys(commands, work, engine=NATIVE, outputs=("a.json",))
+    assert str(packages) not in log.read_text()
+    assert "LUT4" in (work / "a.json").read_text()
+    assert sorted(path.name for path in work.iterdir()) == [
+        "a.json",
+        "a.v",
+        "yosys.log",
+        "yosys.ys",
+    ]
