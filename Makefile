@@ -7,7 +7,7 @@ STAMP := $(VENV)/.phyfold-installed
 BUILD ?= fullycon_w4a4
 JOBS  ?= 2
 # Not the scripts in $(BIN): their first lines have the checkout's path, which a shell reads.
-PHYFOLD := $(BIN)/python -m fpga_builds.cli
+CLI   := $(BIN)/python -m fpga_builds.cli
 PIP   := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 # The first Python of at least 3.11 that can make a virtual environment; PYTHON=... overrides.
@@ -20,7 +20,7 @@ export MPLBACKEND := Agg
 .PHONY: run test results lint format type table bench lock install tools clean
 
 run: tools install
-	$(PHYFOLD) run $(BUILD)
+	$(CLI) run $(BUILD)
 
 test: tools install
 	PHYFOLD_REQUIRE_TOOLS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests
@@ -39,9 +39,9 @@ FRAMES ?= 100000
 SAMPLES ?= 500
 results: tools install
 	for build in fpga_builds/fullycon_*/build.toml; do \
-	  $(PHYFOLD) run $$build --frames $(FRAMES) || exit 1; done
+	  $(CLI) run $$build --frames $(FRAMES) || exit 1; done
 	for build in fpga_builds/conv*/build.toml; do \
-	  $(PHYFOLD) run $$build --samples $(SAMPLES) || exit 1; done
+	  $(CLI) run $$build --samples $(SAMPLES) || exit 1; done
 	$(MAKE) table
 
 table: install
