@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
+import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -20,18 +21,16 @@ from rich.logging import RichHandler
 from typer.exceptions import TyperException
 
 from fpga_builds.arguments import spread_lists
+from fpga_builds.os_errors import check_surroundings, check_words, explained
 from fpga_builds.progress import Interrupted
 from fpga_builds.terminal import Terminal, visible
-from models.errors import ConfigError, PhyfoldError
-from models.received import control_character
+from models.errors import PhyfoldError
 
 INTERRUPTED = Interrupted.exit_code
 TERMINATED = 143
 USAGE = 2
-OF_PATHS = frozenset(
-    (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
-)
-"""Errors of the system that only a path of the user's leads to, wherever it is met."""
+BROKEN_PIPE = 141
+"""As a program that the signal ended."""
 
 
 @dataclass(frozen=True)
@@ -96,44 +95,32 @@ def _execute(app: typer.Typer, arguments: list[str], *, machine: bool) -> int:
         _fail("internal", f"{type(error).__name__}: {error}", "", machine=True)
         return 1
     if isinstance(outcome, Outcome):
-        return _finish(outcome, machine=machine)
+        return _printed(outcome, machine=machine)
     if outcome == INTERRUPTED:  # typer answers a Ctrl-C with the exit code itself
         raise KeyboardInterrupt
     return int(outcome or 0)
 
 
-def _called(app: typer.Typer, words: Sequence[str]) -> Any:
-    """What the command gives; a path that the system does not take is the user's error."""
-    _check_words(words)
+def _printed(outcome: Outcome, *, machine: bool) -> int:
+    """`_finish`; standard output may take no more, as a full disk or `head` that ended."""
     try:
+        with explained("standard output"):
+            return _finish(outcome, machine=machine)
+    except BrokenPipeError:
+        code = BROKEN_PIPE
+    except PhyfoldError as error:
+        _fail(error.kind, error.message, error.hint, machine=False)
+        code = error.exit_code
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (nothing is printed at the exit either)
+    return code
+
+
+def _called(app: typer.Typer, words: Sequence[str]) -> Any:
+    """What the command gives."""
+    check_words(words)
+    check_surroundings()
+    with explained():
         return app(words, standalone_mode=False)
-    except OSError as error:
-        if error.errno not in OF_PATHS:
-            raise
-        raise ConfigError(_path_message(error), hint="give another path") from error
-
-
-def _check_words(words: Sequence[str]) -> None:
-    """Refuse words that can be no name of a file, or that could not be written out again."""
-    for word in words:
-        odd = control_character(word)
-        if odd is not None:
-            undecodable = "\ud800" <= odd <= "\udfff"
-            what = "bytes that are no UTF-8" if undecodable else f"the control character {odd!r}"
-            raise ConfigError(
-                f"{_shortened(word)!r}: {what} in a word of the command line",
-                hint="rename the file or folder that it stands for",
-            )
-
-
-def _path_message(error: OSError) -> str:
-    """Which path cannot be used, and why; the system's words for it."""
-    place = _shortened(visible(str(error.filename or "a path")))
-    return f"{place}: {error.strerror or error}"
-
-
-def _shortened(text: str, most: int = 200) -> str:
-    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 4 :]}"
 
 
 _KEPT = "what was finished is kept; the same command goes on from there"

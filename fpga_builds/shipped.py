@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from fpga_builds.config import BUILDS_FOLDER, BuildConfig
 from models.errors import ConfigError
+from models.limits import parse_toml, read_text
 
 FILES = ("weights.safetensors", "recipe.json", "metrics.json")
 """Of a checkpoint, what the results of a build follow from."""
@@ -49,7 +49,7 @@ def checkpoint_files(folder: Path) -> tuple[Path, ...]:
 def _others(recipe: Path) -> list[str]:
     """Names of the checkpoints that a recipe's training loads."""
     try:
-        train = tomllib.loads(recipe.read_text(encoding="utf-8")).get("train", {})
+        train = parse_toml(read_text(recipe)).get("train", {})
     except (OSError, ValueError):
         return []  # training says what is wrong with it
     names = [train.get(key) for key in ("init", "teacher")] if isinstance(train, dict) else []

@@ -36,6 +36,10 @@ class Terminal(Console):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"highlight": False, "markup": False, "emoji": False, **options})
 
+    def on_broken_pipe(self) -> None:
+        """Whoever read the output has ended: `fpga_builds.runner` ends quietly too."""
+        raise BrokenPipeError
+
     def render_str(self, text: str, **options: Any) -> Text:
         """What rich makes of each text that it is given, in tables too."""
         return super().render_str(visible(text), **options)

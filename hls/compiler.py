@@ -26,7 +26,8 @@ from hls.borders import decide_outputs, golden_frames, to_codes, to_values
 from hls.compile_options import CompileOptions, FoldingTarget
 from hls.devices import device
 from hls.ir import Accelerator, Border
-from models.errors import CompileError, StorageError
+from models.errors import CompileError
+from models.files import storage_guard
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
@@ -87,14 +88,12 @@ def compile_model(
     options = options or CompileOptions()
     if not model_path.is_file():
         raise CompileError(f"{model_path}: no such file", hint="run `phyfold export` first")
-    try:
+    with storage_guard(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
         for number, step in enumerate(STEPS):
             (out_dir / f"{number:02d}_{step}.onnx").unlink(missing_ok=True)
         setup_finn(out_dir / "finn")
         return _Compilation(model_path, out_dir, options, progress).run()
-    except OSError as error:
-        raise StorageError(f"{out_dir}: cannot be written ({error})") from error
 
 
 @dataclass

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """FINN without its command line and without Vivado: all that is special about it is here.
 
-FINN wants global settings, a build folder named by ``FINN_BUILD_DIR``, and imports torch for one
-layer that is not used here. Loading torch takes longer than most compilations, and it need not be
-installed: while FINN is imported, stand-ins take its place that load torch when they are used.
+FINN wants global settings, in a file that would lie in the home folder, a build folder named by
+``FINN_BUILD_DIR``, and imports torch for one layer that is not used here. Loading torch takes
+longer than most compilations, and it need not be installed: while FINN is imported, stand-ins take
+its place that load torch when they are used.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ INSTALL = "pip install --no-deps finn-plus==1.6.1"
 """How to get the version of requirements.lock; with its own wishes pip finds no solution."""
 RTL_DOMAIN = "finn.custom_op.fpgadataflow.rtl"
 TORCH = ("torch", "torch.nn", "torch.nn.functional")
+SETTINGS = "FINN_SETTINGS"
 _state = {"ready": False}
+_ours = {"settings": ""}
+"""What we set, not the user."""
 
 
 def require_finn() -> None:
@@ -49,6 +53,7 @@ def setup_finn(build_dir: Path) -> None:
     """
     build_dir.mkdir(parents=True, exist_ok=True)
     os.environ["FINN_BUILD_DIR"] = str(build_dir.resolve())
+    _settings_in(build_dir)
     require_finn()
     from finn.util.settings import initialize_dummy_settings
 
@@ -60,6 +65,16 @@ def setup_finn(build_dir: Path) -> None:
             logging.getLogger(name).setLevel(logging.ERROR)
         register_layers()
         _state["ready"] = True
+
+
+def _settings_in(build_dir: Path) -> None:
+    """FINN's settings lie in the build's folder, unless the user names a file of them.
+
+    A home folder that is missing, or that nobody may write, is no obstacle then, and what lies in
+    it changes no result.
+    """
+    if os.environ.get(SETTINGS) in (None, "", _ours["settings"]):
+        _ours["settings"] = os.environ[SETTINGS] = str(build_dir.resolve() / "settings.yaml")
 
 
 def register_layers() -> None:

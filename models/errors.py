@@ -11,6 +11,7 @@
       ToolError                  1  an external tool failed (its log is named)
         ToolMissingError         3  an external tool is not installed
       StorageError               1  a file could not be written (disk full, no permission)
+      SystemTroubleError         1  the operating system has no files or memory left, or lost a file
       LimitError                 2  a file is larger than any of its kind, or claims to be
 
 Every message names the thing, the value, the rule and the way out; ``hint`` holds the way out where
@@ -89,6 +90,12 @@ class StorageError(PhyfoldError):
     """A file could not be written; what was there before is untouched."""
 
     kind = "storage"
+
+
+class SystemTroubleError(PhyfoldError):
+    """The operating system refused something that is no fault of a path or an option."""
+
+    kind = "system"
 
 
 class LimitError(PhyfoldError):

@@ -8,6 +8,7 @@ and with what is really there. Imports nothing heavy: every package may use it.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import math
@@ -37,6 +38,14 @@ TENSOR_BYTES = 2 * GIB
 TEXT_BYTES = 64 * MIB
 """A JSON or TOML file."""
 
+OTHER_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+"""Byte order marks of texts that are not UTF-8; the first two begin like the others."""
+
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 """What reading an array raises for a file that is missing, truncated or of another kind."""
 
@@ -53,8 +62,15 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
 
 def read_text(path: Path, limit: int = TEXT_BYTES) -> str:
-    """The UTF-8 text of a plain file, as `read_bytes`; UnicodeDecodeError where it is none."""
-    return read_bytes(path, limit).decode("utf-8")
+    """The UTF-8 text of a plain file, as `read_bytes`; ValueError where it is none.
+
+    A byte order mark in front, which editors of Windows write, is no part of the text.
+    """
+    data = read_bytes(path, limit)
+    for mark, name in OTHER_MARKS:
+        if data.startswith(mark):
+            raise ValueError(f"the text is {name}, must be UTF-8: save it so in the editor")
+    return data.decode("utf-8-sig")
 
 
 def parse_json(text: str) -> Any:

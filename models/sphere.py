@@ -15,6 +15,7 @@ leaf, so the result is exact. Its time grows exponentially with K at low SNR; no
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,6 +29,15 @@ from models.mimo import BitArray, FloatArray, MimoSystem, ReceivedArray
 
 BLOCK_FRAMES = 1000
 """Frames that one call of the kernel searches; the unit of work of a thread."""
+
+
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Machine code of ``function``, kept on disk where numba finds a folder that it may write."""
+    try:
+        kept: Callable[..., None] = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # neither beside this file nor in the home folder
+        kept = numba.njit(nogil=True)(function)
+    return kept
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,7 @@ def brute_force(system: MimoSystem, y: ReceivedArray) -> BitArray:
     return best
 
 
-@numba.njit(cache=True, nogil=True)
+@_compiled
 def _search(
     columns: FloatArray, z: FloatArray, bits: BitArray, nodes: npt.NDArray[np.int64]
 ) -> None:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from command_line import run
 
 from fpga_builds import cli, commands, config
 from fpga_builds.config import load_build, parse_build
-from fpga_builds.runner import execute
 from models.errors import ConfigError
 
 COMMANDS = (
@@ -87,17 +87,140 @@ def test_what_the_system_refuses_is_said(
     assert err.splitlines()[0] == f"phyfold: config: /some/place: {os.strerror(number)}"
 
 
-def test_other_errors_of_the_system_are_defects(monkeypatch: pytest.MonkeyPatch) -> None:
+NAMELESS = {
+    errno.ENOSPC: "storage", errno.EDQUOT: "storage", errno.EROFS: "storage", errno.EIO: "storage",
+    errno.EMFILE: "system", errno.ENFILE: "system", errno.ENOMEM: "system",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["/some/place", None], ids=["with path", "without"])
+@pytest.mark.parametrize("number", NAMELESS, ids=errno.errorcode.get)
+def test_what_the_system_has_no_more_of(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    place: str | None,
+) -> None:
+    _failing(monkeypatch, OSError(number, os.strerror(number), place))
+    code, _, err = run(capsys, "compile", "fullycon_w4a4")
+    assert code == 1
+    first, second = err.splitlines()
+    assert first.startswith(f"phyfold: {NAMELESS[number]}: {place or ''}")
+    assert first.endswith(f": {os.strerror(number)}")
+    assert ("--out" if NAMELESS[number] == "storage" else "--jobs") in second
+
+
+def test_memory_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _failing(monkeypatch, MemoryError("Unable to allocate 32.0 GiB"))
+    code, _, err = run(capsys, "compile", "fullycon_w4a4")
+    assert code == 1
+    assert "not enough memory (Unable to allocate 32.0 GiB)" in err.splitlines()[0]
+
+
+def test_a_file_that_vanished_is_one_line_and_the_place_is_to_be_had(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _failing(monkeypatch, FileNotFoundError(errno.ENOENT, "No such file", "ours.json"))
+    code, _, err = run(capsys, "compile", "fullycon_w4a4")
+    assert code == 1
+    assert err.splitlines()[0] == "phyfold: system: ours.json: No such file"
+    monkeypatch.setenv("PHYFOLD_TRACEBACK", "1")
+    with pytest.raises(FileNotFoundError):
+        run(capsys, "compile", "fullycon_w4a4")
+
+
+def test_errors_of_the_system_without_a_file_are_defects(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _failing(monkeypatch, OSError(errno.EBADF, "Bad file descriptor"))
+    with pytest.raises(OSError, match="Bad file"):
+        run(capsys, "compile", "fullycon_w4a4")
+
+
+def _failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Every build ends in this error."""
+
     def fail(*_: object, **__: object) -> None:
-        raise FileNotFoundError(errno.ENOENT, "No such file", "ours.json")
+        raise error
 
     monkeypatch.setattr(commands, "load_build", fail)
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        with pytest.raises(FileNotFoundError):
-            execute(cli.app, ["compile", "fullycon_w4a4"])
-    finally:
-        signal.signal(signal.SIGTERM, handler)
+
+
+def test_a_folder_that_is_gone(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    code, _, err = run(capsys, "list")
+    monkeypatch.chdir(tmp_path)
+    assert code == 2
+    assert "the current folder does not exist any more" in err.splitlines()[0]
+
+
+def test_a_working_folder_that_has_no_name_in_utf8(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / os.fsdecode(b"a\xff")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    code, _, err = run(capsys, "list")
+    assert code == 2
+    assert "bytes that are no UTF-8 in the name of the current folder" in err
+    assert len(err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("name", ["PHYFOLD_CACHE_DIR", "TMPDIR", "PHYFOLD_CXX", "HOME"])
+def test_an_environment_that_names_no_path(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for other in ("PHYFOLD_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, os.fsdecode(b"a\xff"))
+    code, _, err = run(capsys, "list")
+    assert code == 2
+    assert f"{name}='a\\udcff': bytes that are no UTF-8" in err
+    if name == "HOME":
+        monkeypatch.setenv("PHYFOLD_CACHE_DIR", "cache")
+        assert run(capsys, "list")[0] == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["table", "json"])
+@pytest.mark.parametrize(("target", "expected"), [("/dev/full", 1), ("", 141)])
+def test_standard_output_that_takes_no_more(
+    options: tuple[str, ...], target: str, expected: int
+) -> None:
+    """A disk that is full, and a reader like `head` that has ended."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    if target:
+        os.close(writer)
+        writer = os.open(target, os.O_WRONLY)
+    words = [sys.executable, "-m", "fpga_builds.cli", "list", *options]
+    path = str(Path(cli.__file__).parents[1])
+    env = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(
+        words, stdout=writer, stderr=subprocess.PIPE, text=True, env=env, check=False
+    )
+    os.close(writer)
+    assert done.returncode == expected
+    said = [f"phyfold: storage: standard output: {os.strerror(errno.ENOSPC)}"] if target else []
+    assert done.stderr.splitlines()[:1] == said
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_results_where_a_file_lies(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, out: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = run(capsys, "compile", "fullycon_w4a4", "--out", out)
+    assert code == 2
+    assert out in err.splitlines()[0]
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("kind", ["onnx", "toml"])
@@ -145,6 +268,22 @@ def test_a_description_may_have_lines() -> None:
     assert parse_build(body, "test").description == "one\n\ttwo"
     with pytest.raises(ConfigError, match=r"description = 'a\\x1bb': must not have the control"):
         parse_build({**body, "description": "a\x1bb"}, "test")
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+def test_a_build_file_of_an_editor_of_windows(tmp_path: Path, mark: bytes) -> None:
+    text = b'name = "a"\r\n[network]\r\ncheckpoint = "x"\r\n'
+    (tmp_path / "b.toml").write_bytes(mark + text)
+    assert load_build("b.toml").name == "a"
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-be", "utf-32"])
+def test_a_build_file_of_wide_characters(tmp_path: Path, coding: str) -> None:
+    mark = "\ufeff" if coding.endswith("be") else ""
+    (tmp_path / "b.toml").write_bytes(f'{mark}name = "a"'.encode(coding))
+    kind = coding[:6].upper()
+    with pytest.raises(ConfigError, match=rf"b\.toml: not valid TOML: the text is {kind}, must be"):
+        load_build("b.toml")
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"name = 'a\0b'", b"\x80" * 100])

@@ -339,3 +339,22 @@ def test_a_claim_does_not_kill_a_process_of_little_memory(tmp_path: Path) -> Non
     )  # fmt: skip
     assert "LimitError" in done.stderr
     assert "MemoryError" not in done.stderr
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert parse_json(read_text(path)) == {"a": 1}
+    path.write_bytes("\ufeff\ufeffx".encode())
+    assert read_text(path) == "\ufeffx"
+
+
+def test_a_folding_file_of_an_editor_of_windows(tmp_path: Path) -> None:
+    path = tmp_path / "folding.json"
+    path.write_bytes(b"\xef\xbb\xbf{}")
+    plain = tmp_path / "plain.json"
+    plain.write_bytes(b"{}")
+    assert read_folding(path) == read_folding(plain)
+    path.write_text("{}", encoding="utf-16")
+    with pytest.raises(CompileError, match="the text is UTF-16, must be UTF-8"):
+        read_folding(path)

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -136,3 +139,19 @@ def test_bad_input_is_refused(call: object, message: str) -> None:
 def test_no_frames_give_no_bits() -> None:
     system = MimoSystem.fixed_toeplitz()
     assert sphere.detect(system, np.zeros((0, 60), np.float32)).bits.shape == (0, 30)
+
+
+def test_a_machine_without_a_folder_for_compiled_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user has no home and may not write to the package."""
+    compiler = numba.njit
+
+    def refuse(*, cache: bool = False, **options: object) -> Callable[[object], object]:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return compiler(**options)
+
+    monkeypatch.setattr(sphere, "numba", SimpleNamespace(njit=refuse))
+    twice = sphere._compiled(lambda out: out.__imul__(2))
+    values = np.ones(3)
+    twice(values)
+    np.testing.assert_array_equal(values, [2, 2, 2])
