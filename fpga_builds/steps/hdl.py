@@ -13,7 +13,7 @@ from typing import Any
 from fpga_builds.estimates import estimates_of
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Metric
-from fpga_builds.storage import write_json
+from fpga_builds.storage import hash_json, hash_path, write_json
 from fpga_builds.versions import package_version
 from hls.float32_limits import FloatLimits
 from hls.ir import Accelerator
@@ -62,10 +62,15 @@ def _size_fifos(
     context: StepContext, accelerator: Accelerator
 ) -> tuple[Accelerator, dict[str, Any]]:
     from hls.sim import fifo_sizing
+    from hls.sim.kept_runs import KeptRuns
 
-    with context.reporter.bar("FIFO depths"):
+    folder = context.cache / "fifo_sizing"
+    key = hash_json([hash_path(context.input("compiled")), context.made_by])
+    with context.reporter.bar("FIFO depths") as bar:
+        kept = KeptRuns(folder / f"runs-{key[:16]}.json", key, bar.doing)
+        context.reporter.kept = kept.__str__
         result = fifo_sizing.size_fifos(
-            accelerator, context.cache / "fifo_sizing", libraries=context.cache / "verilator"
+            accelerator, folder, libraries=context.cache / "verilator", kept=kept
         )
     facts = {
         "ii_cycles": result.ii_cycles,

@@ -30,6 +30,7 @@ from hls.cycle_terms import FIFO_BLOCK_DEPTH
 from hls.cycles import AcceleratorCycles, accelerator_cycles
 from hls.ir import IMAGE_KINDS, Accelerator, IntArray, Stream
 from hls.sim.engine import MIN_WATCHDOG_CYCLES, Simulator, flat_codes
+from hls.sim.kept_runs import KeptRuns, Result
 from hls.sim.streams import fifo_scope, ordered_streams
 from hls.sim.verilate import RtlFiles, Variant, build
 from models.errors import CheckError
@@ -66,6 +67,7 @@ def size_fifos(
     write_rtl: WriteRtlFn | None = None,
     seed: int = 0,
     libraries: Path | None = None,
+    kept: KeptRuns | None = None,
 ) -> FifoSizing:
     """Find the FIFO depths of the internal streams of ``accelerator``, by simulation if need be.
 
@@ -74,10 +76,14 @@ def size_fifos(
     write_rtl: another stitcher; what the cycle model says of our kernels does not count then.
     seed: of the random input frames.
     libraries: where simulation libraries lie, shared with other simulations of the accelerator.
+    kept: what simulations of the same search gave before.
     Raises CheckError if the depths found do not keep the throughput once they are built in.
     """
-    search = _GraphSearch if _has_images(accelerator) else _Search
-    return search(accelerator, (build_dir, libraries), max_depth, write_rtl, seed).run()
+    kind = _GraphSearch if _has_images(accelerator) else _Search
+    search = kind(accelerator, (build_dir, libraries), max_depth, write_rtl, seed)
+    if kept is not None:
+        search.kept = kept
+    return search.run()
 
 
 def _has_images(accelerator: Accelerator) -> bool:
@@ -106,6 +112,7 @@ class _Search:
         self.write_rtl = write_rtl or _stitch
         self.codes = random_codes(accelerator, self._frames(), seed)
         self.simulations = 0
+        self.kept = KeptRuns()
 
     def _frames(self) -> int:
         """Frames that a simulation takes: those that fill the accelerator, and some more."""
@@ -149,7 +156,9 @@ class _Search:
         """Depths found with run-time limits, and the II with all FIFOs deep."""
         accelerator = self.accelerator.with_fifo_depths(self.deep)
         rtl = self.write_rtl(accelerator, self.build_dir / "limit")
+        self.kept.building("with deep FIFOs")
         binary = build(rtl, accelerator, self.libraries, variant=Variant.LIMIT)
+        self.kept.builds += 1
         with Simulator(binary, explain=False, watchdog_cycles=self._patience()) as simulator:
             ideal = self._limited_ii(simulator, self.deep)
             if ideal is None:
@@ -197,19 +206,37 @@ class _Search:
         accelerator = self.accelerator.with_fifo_depths(depths)
         name = "wires" if not any(depths.values()) else "sized"
         rtl = self.write_rtl(accelerator, self.build_dir / name)
+        self.kept.building("without FIFOs" if name == "wires" else "with the FIFOs found")
         binary = build(rtl, accelerator, self.libraries)
+        self.kept.builds += 1
         with Simulator(binary, explain=False, watchdog_cycles=self._patience()) as simulator:
             return self._ii(simulator, ())
 
     def _ii(self, simulator: Simulator, pokes: tuple[tuple[str, str, int], ...]) -> float | None:
         """Measured II; None if the accelerator stands still."""
+        found = self._simulated(simulator, pokes)
+        return None if found is None else found["ii_cycles"]
+
+    def _simulated(
+        self, simulator: Simulator, pokes: tuple[tuple[str, str, int], ...], pace_cycles: int = 0
+    ) -> Result:
+        """II and the most beats in each stream; None if the accelerator stands still."""
         self.simulations += 1
-        try:
-            result = simulator.run(self.codes, segment_frames=len(self.codes), pokes=pokes)
-        except CheckError as error:
-            log.debug("%s", error)
-            return None
-        return result.ii_cycles
+
+        def simulate() -> Result:
+            frames = len(self.codes)
+            try:
+                result = simulator.run(
+                    self.codes, segment_frames=frames, pokes=pokes, pace_cycles=pace_cycles
+                )
+            except CheckError as error:
+                log.debug("%s", error)
+                return None
+            most = {name: int(stream.high_water) for name, stream in result.streams.items()}
+            return {"ii_cycles": result.ii_cycles, "high_water": most}
+
+        library = simulator.binary.library.parent.name
+        return self.kept.get([library, pokes, pace_cycles], simulate)
 
 
 class _GraphSearch(_Search):
@@ -263,14 +290,13 @@ class _GraphSearch(_Search):
 
     def _held(self, simulator: Simulator, ideal: float) -> dict[str, int]:
         """Depths that let the deep accelerator's schedule pass, frames offered every ``ideal``."""
-        self.simulations += 1
-        result = simulator.run(
-            self.codes,
-            segment_frames=len(self.codes),
-            pokes=_pokes(simulator, self.deep),
-            pace_cycles=ceil(ideal),
-        )
-        most = {name: result.streams[name].high_water for name in self.deep}
+        result = self._simulated(simulator, _pokes(simulator, self.deep), ceil(ideal))
+        if result is None:
+            raise CheckError(
+                f"{self.accelerator.name}: stands still when frames are offered evenly, one in "
+                f"{ceil(ideal)} cycles, with FIFOs of {self.deep} beats"
+            )
+        most = {name: result["high_water"][name] for name in self.deep}
         log.info("most beats in each stream: %s", most)
         # A full FIFO takes no beat in the cycle in which it gives one: one place more.
         return {name: min(held + 1, self.deep[name]) for name, held in most.items()}

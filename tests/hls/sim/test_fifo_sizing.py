@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from hls.cycles import AcceleratorCycles, accelerator_cycles
 from hls.folding import Fold, apply_folding
 from hls.ir import Accelerator, Border, IntFormat, Layer, Stream
 from hls.sim.engine import simulate
-from hls.sim.fifo_sizing import random_codes, size_fifos
+from hls.sim.fifo_sizing import FifoSizing, random_codes, size_fifos
+from hls.sim.kept_runs import KeptRuns
 from hls.sim.verilate import Variant, build
 from hls.stitch import write_rtl
 from models.errors import CheckError
@@ -63,9 +65,17 @@ def _write(accelerator: Accelerator, folder: Path) -> Files:
     return Files("bursty_top", (KERNELS / "phy_pkg.sv", KERNELS / "phy_fifo.sv", top))
 
 
-def test_the_smallest_depth_that_keeps_the_throughput(tmp_path: Path) -> None:
-    accelerator = _bursty()
-    found = size_fifos(accelerator, tmp_path, write_rtl=_write, max_depth=40)
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FifoSizing]:
+    """Folder and result of a search."""
+    folder = tmp_path_factory.mktemp("searched")
+    return folder, size_fifos(_bursty(), folder, write_rtl=_write, max_depth=40)
+
+
+def test_the_smallest_depth_that_keeps_the_throughput(
+    searched: tuple[Path, FifoSizing], tmp_path: Path
+) -> None:
+    accelerator, (_folder, found) = _bursty(), searched
     assert found.ideal_ii_cycles == 2 * BEATS
     assert found.ii_cycles == 2 * BEATS
     # through wires the burst goes at the pace of `steady`, and the rest comes on top
@@ -79,6 +89,41 @@ def test_the_smallest_depth_that_keeps_the_throughput(tmp_path: Path) -> None:
     result = simulate(binary, random_codes(short, 30, 1))
     assert result.ii_cycles is not None
     assert result.ii_cycles > 2 * BEATS * 1.001
+
+
+def test_a_search_that_was_interrupted_goes_on_from_its_simulations(
+    searched: tuple[Path, FifoSizing], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Interrupted in its first simulation, later in its third, later in its sixth."""
+    folder, whole = searched
+    real, left, ran, told = sizing.Simulator.run, [1], [0], list[str]()
+
+    def run(self: sizing.Simulator, *args: Any, **options: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        ran[0] += 1
+        return real(self, *args, **options)
+
+    def search(key: str) -> FifoSizing | str:
+        kept = KeptRuns(tmp_path / f"{key}.json", key, told.append)
+        try:
+            return size_fifos(_bursty(), folder, write_rtl=_write, max_depth=40, kept=kept)
+        except KeyboardInterrupt:
+            return str(kept)
+
+    monkeypatch.setattr(sizing.Simulator, "run", run)
+    assert search("a") == "compiled simulators of the FIFO search: 1"
+    assert told == ["builds the simulator without FIFOs", "simulation 1"]
+    left[0] = 3
+    assert search("a") == "compiled simulators of the FIFO search: 2, simulations: 2"
+    left[0] = 4
+    assert search("a") == "compiled simulators of the FIFO search: 2, simulations: 5"
+    assert told[-1] == "simulation 6"
+    assert search("a") == whole
+    assert ran[0] == whole.simulations  # each of them once
+    search("b")
+    assert ran[0] == 2 * whole.simulations
 
 
 def test_high_water_is_the_fill_of_the_fifo(tmp_path: Path) -> None:
