@@ -14,6 +14,8 @@ the files in ``maps``. The commands are in `fpga_builds.eda.script`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import re
 import shutil
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from fpga_builds.eda.ebr import pack_output_registers
+from fpga_builds.eda.kept_mapping import KeptMapping
 from fpga_builds.eda.memories import check_memories
 from fpga_builds.eda.script import (
     MAPPED,
@@ -45,12 +48,13 @@ from fpga_builds.eda.stat import (
     resources,
     without_marks,
 )
-from fpga_builds.eda.yosys import Engine, Progress, choose_engine, run_yosys
+from fpga_builds.eda.yosys import Engine, choose_engine, run_yosys
 from hls.devices import Device
 from hls.sim.source_lint import check_sources
 from hls.sim.verilate import RtlFiles
 from models.errors import CheckError, ToolError
 from models.files import storage_guard
+from models.sealed import file_hash
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +141,21 @@ class Synthesis:
         )
 
 
+@dataclass(frozen=True)
+class Keep:
+    """Where a synthesis keeps what it has, until all is done.
+
+    Attributes:
+        folder: for this synthesis alone.
+        made_by: further part of the key: hash of program text.
+        told: gets what is kept, before Yosys starts.
+    """
+
+    folder: Path
+    made_by: str = ""
+    told: Callable[[KeptMapping], None] = lambda _kept: None
+
+
 def synthesize(
     rtl: RtlFiles,
     part: Device,
@@ -144,8 +163,10 @@ def synthesize(
     *,
     engine: str = "auto",
     log: Callable[[str], None] | None = None,
-    progress: Callable[[float, float], None] | None = None,
+    progress: Callable[[float, float], None] = lambda _done, _total: None,
+    doing: Callable[[str], None] = lambda _what: None,
     units: Sequence[str] = UNITS,
+    keep: Keep | None = None,
 ) -> Synthesis:
     """Synthesize ``rtl`` for ``part``; writes netlist.json, netlist.v and yosys.log in ``folder``.
 
@@ -155,8 +176,11 @@ def synthesize(
         folder: of the results; a subfolder ``yosys`` is used meanwhile, and left if Yosys fails.
         engine: "auto", "native" or "wasm", see `fpga_builds.eda.yosys`.
         log: told what is at work, in words.
-        progress: told (done, total) stages.
+        progress: told (done, total) commands.
+        doing: told in a word which command is at work.
         units: modules whose instances get a line of their own in ``layers``.
+        keep: where the mapped cells are kept until all is done (ECP5 only); a later call with the
+            same files goes on there. None: nowhere.
 
     Raises:
         ToolMissingError: no Yosys.
@@ -172,7 +196,13 @@ def synthesize(
     if log is not None:
         log(f"yosys {chosen.version} ({chosen.name}), {part.name}")
 
-    logs = _run(rtl, part.family, work, engine=chosen, units=units, progress=progress)
+    first, last = commands_of(rtl, part.family, units)
+    keep = keep or Keep(work / "kept")
+    mapping = KeptMapping(keep.folder, _key([first, last], chosen, work, keep.made_by))
+    keep.told(mapping)
+    lattice = part.family == "ecp5"
+    run = _Run(work, chosen, len(first) + len(last) + 2 * lattice, progress, doing)
+    logs = _run(part.family, first, last, mapping, run)
     report, flat = read_stat(work / STAT), read_stat(work / STAT_FLAT)
     layers = tuple(layer_resources(report, rtl.top_name, units))
     cells = add_cells(*flat.modules.values())
@@ -184,6 +214,7 @@ def synthesize(
             hint=f"see {work / logs[-1]}",
         )
     _publish(work, folder, (*OUTPUTS, *logs))
+    mapping.clear()
     return Synthesis(
         part=part,
         engine=chosen.name,
@@ -197,44 +228,76 @@ def synthesize(
     )
 
 
-def _run(
-    rtl: RtlFiles,
-    family: str,
-    work: Path,
-    *,
-    engine: Engine,
-    units: Sequence[str],
-    progress: Callable[[float, float], None] | None,
-) -> tuple[str, ...]:
-    """Run Yosys in ``work``, on ECP5 twice, with block RAMs packed in between; returns the logs."""
-    first = script(rtl.top_name, [path.name for path in rtl.sources], family, units)
-    last = finish(rtl.top_name, family, units)
-    total = len(first) + len(last)
+@dataclass(frozen=True)
+class _Run:
+    """Yosys at work on one design.
 
-    def tell(offset: int) -> Progress:
-        def advance(done: int, _total: int, command: str) -> None:
+    Attributes:
+        work: working folder.
+        engine: which Yosys.
+        total: commands of all runs.
+        progress, doing: see `synthesize`.
+    """
+
+    work: Path
+    engine: Engine
+    total: int
+    progress: Callable[[float, float], None]
+    doing: Callable[[str], None]
+
+    def __call__(
+        self, commands: Sequence[str], outputs: Sequence[str], *, name: str, behind: int = 0
+    ) -> None:
+        """Run commands; ``behind``: how many there will be in later runs."""
+        before = self.total - behind - len(commands)
+
+        def tell(number: int, _total: int, command: str) -> None:
             logger.info("yosys: %s", command)
-            if progress is not None:
-                progress(min(offset + done, total), total)
+            self.doing(described(command))
+            self.progress(before + number, self.total)
 
-        return advance
+        run_yosys(
+            commands, self.work, engine=self.engine, outputs=outputs, name=name, progress=tell
+        )
 
+
+def _run(
+    family: str, first: Sequence[str], last: Sequence[str], mapping: KeptMapping, run: _Run
+) -> tuple[str, ...]:
+    """Run Yosys, on ECP5 twice, with block RAMs packed in between; returns the logs."""
     if family != "ecp5":
-        run_yosys([*first, *last], work, engine=engine, outputs=OUTPUTS, progress=tell(0))
+        run([*first, *last], OUTPUTS, name="yosys")
         return ("yosys.log",)
-    mapping = [*first, f"write_json {MAPPED}"]
-    run_yosys(mapping, work, engine=engine, outputs=(MAPPED,), progress=tell(0))
-    moved = pack_output_registers(work / MAPPED)
-    logger.info("%d registers moved into block RAM", moved)
-    run_yosys(
-        [f"read_json {MAPPED}", *last],
-        work,
-        engine=engine,
-        outputs=OUTPUTS,
-        name="netlist",
-        progress=tell(len(first)),
-    )
-    return "yosys.log", "netlist.log"
+    kept = mapping.kept
+    if kept:
+        mapping.bring(run.work / MAPPED)
+        logger.info("goes on from %s", mapping)
+    else:
+        run([*first, f"write_json {MAPPED}"], (MAPPED,), name="yosys", behind=len(last) + 1)
+        moved = pack_output_registers(run.work / MAPPED)
+        logger.info("%d registers moved into block RAM", moved)
+        mapping.keep(run.work / MAPPED)
+    run([f"read_json {MAPPED}", *last], OUTPUTS, name="netlist")
+    return ("netlist.log",) if kept else ("yosys.log", "netlist.log")
+
+
+def described(command: str) -> str:
+    """A command in a word: the stage of a synthesis script that it runs, or its name."""
+    stage = command.partition(" -run ")[2].partition(":")[0]
+    return stage or command.split(maxsplit=1)[0]
+
+
+def commands_of(rtl: RtlFiles, family: str, units: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Yosys' commands up to mapped cells, and from there to the netlist."""
+    first = script(rtl.top_name, [path.name for path in rtl.sources], family, units)
+    return first, finish(rtl.top_name, family, units)
+
+
+def _key(commands: Iterable[Sequence[str]], engine: Engine, work: Path, made_by: str) -> str:
+    """Hash of all that the netlist follows from."""
+    files = {path.name: file_hash(path) for path in sorted(work.iterdir())}
+    parts = [[list(c) for c in commands], asdict(engine), files, made_by]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def layer_resources(report: Report, top: str, units: Sequence[str]) -> list[LayerResources]:

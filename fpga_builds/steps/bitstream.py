@@ -33,6 +33,7 @@ from fpga_builds.metrics import Better, Metric
 from fpga_builds.rtl_index import load_rtl
 from fpga_builds.state import StepRecord, load_records
 from fpga_builds.steps import needs
+from fpga_builds.steps.synth import keep_of
 from fpga_builds.storage import hash_json, write_json
 from fpga_builds.versions import package_version
 from hls.board import Board, BoardPackage, load_board, write_board
@@ -147,8 +148,16 @@ def _synthesis(context: StepContext, package: BoardPackage, folder: Path, key: s
     body = read_with_files(folder / "synth.json", key)
     if body is not None:
         return Synthesis.from_json(body, folder / NETLIST_JSON, folder / NETLIST_VERILOG, part)
-    with context.reporter.bar(f"synthesis, {package.board.name}") as advance:
-        result = synthesize(package, part, folder, log=context.reporter.line, progress=advance)
+    with context.reporter.bar(f"synthesis, {package.board.name}") as bar:
+        result = synthesize(
+            package,
+            part,
+            folder,
+            log=context.reporter.line,
+            progress=bar,
+            doing=bar.doing,
+            keep=keep_of(context, step_name(package.board)),
+        )
     made = (folder / NETLIST_JSON, folder / NETLIST_VERILOG)
     seal_files(folder / "synth.json", result.to_json(), key, made)
     return result

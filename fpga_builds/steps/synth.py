@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from fpga_builds.config import BuildConfig
+from fpga_builds.eda.kept_mapping import KeptMapping
 from fpga_builds.eda.script import NETLIST_JSON, NETLIST_VERILOG
 from fpga_builds.eda.stat import Resources
-from fpga_builds.eda.synth import Synthesis, synthesize
+from fpga_builds.eda.synth import Keep, Synthesis, synthesize
 from fpga_builds.eda.yosys import OVERRIDE, choose_engine
 from fpga_builds.flow import Step, StepContext, StepOutput
 from fpga_builds.metrics import Better, Metric
@@ -65,9 +66,16 @@ def _settings(part: Device, engine: str) -> Callable[[BuildConfig], Any]:
 def run(context: StepContext, part: Device, engine: str) -> StepOutput:
     """Synthesize and count."""
     rtl = load_rtl(context.input("rtl_index"))
-    with context.reporter.bar(f"synthesis, {part.name}") as advance:
+    with context.reporter.bar(f"synthesis, {part.name}") as bar:
         result = synthesize(
-            rtl, part, context.folder, engine=engine, log=context.reporter.line, progress=advance
+            rtl,
+            part,
+            context.folder,
+            engine=engine,
+            log=context.reporter.line,
+            progress=bar,
+            doing=bar.doing,
+            keep=keep_of(context, step_name(part)),
         )
     body = {"build": context.config.name, **result.to_json()}
     write_json(context.folder / RESULT, body)
@@ -76,6 +84,15 @@ def run(context: StepContext, part: Device, engine: str) -> StepOutput:
         metrics(result),
         {key: body[key] for key in ("part", "engine", "version", "totals", "utilisation")},
     )
+
+
+def keep_of(context: StepContext, name: str) -> Keep:
+    """Where a synthesis called ``name`` keeps what it has; an interruption tells of it."""
+
+    def told(mapping: KeptMapping) -> None:
+        context.reporter.kept = mapping.__str__
+
+    return Keep(context.cache / "synth" / name, context.made_by, told)
 
 
 def metrics(result: Synthesis) -> tuple[Metric, ...]:
