@@ -40,6 +40,7 @@ def run(context: StepContext) -> StepOutput:
             for name, point in counted.items():
                 points[name].setdefault(point.snr_db, []).append(point)
             advance(done + 1, len(chunks))
+            context.reporter.kept = f"baselines on {done + 1} of {len(chunks)} chunks of frames"
     curves = {
         name: [reduce(add, parts) for _, parts in sorted(by_snr.items())]
         for name, by_snr in points.items()

@@ -103,6 +103,7 @@ def run(context: StepContext, board: Board) -> StepOutput:
     cache = context.cache / "bitstream" / f"{board.name}-{key[:16]}"
     synthesis = _synthesis(context, package, cache / "synth", key)
     require_fit(synthesis)
+    context.reporter.kept = "the netlist"
     routings = _routings(context, package, synthesis, cache, key)
     parts = Parts(package, synthesis, routings)
     bit = _bitstream(context, parts)
@@ -189,7 +190,7 @@ def _routings(
                     layers=names,
                 )
             seal_files(folder / "routing.json", routing.to_json(), own_key, [routing.config])
-        context.reporter.kept = f"the netlist and {seed} placements are kept"
+        context.reporter.kept = f"the netlist, placements with seeds 1 to {seed}"
         context.reporter.line(
             f"seed {seed}: {routing.fmax_mhz:.1f} MHz of {target:g} MHz, "
             f"{nextpnr.describe_path(routing.path)}"

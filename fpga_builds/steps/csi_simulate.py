@@ -37,7 +37,12 @@ EXAMPLES = 4
 
 def draw(context: StepContext) -> StepOutput:
     """Draw or read the samples."""
-    with context.reporter.bar("channels") as advance:
+    with context.reporter.bar("channels") as bar:
+
+        def advance(done: float, total: float) -> None:
+            bar(done, total)
+            context.reporter.kept = f"{done:,.0f} of {total:,.0f} samples, drawn"
+
         samples, info = csi.draw_samples(context.config, advance)
     save_arrays(context.folder / SAMPLES, samples=samples)
     return StepOutput({"samples": SAMPLES}, (), {"data": info, "samples": len(samples)})

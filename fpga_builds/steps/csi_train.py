@@ -74,6 +74,7 @@ def train_csi_here(
     """
     from quant.csi.evaluate import measure_csi
     from quant.csi.train import CsiProgress, CsiTrainOptions, train_csi
+    from quant.training_run import kept_of
 
     steps, place = recipe.train.steps, None if data is None else Path(data)
     with training_bar(reporter, recipe, folder, steps) as (bar, tell):
@@ -86,13 +87,18 @@ def train_csi_here(
             bar(step, steps)
             bar.doing(f"NMSE {10.0 * math.log10(nmse):.2f} dB")
 
+        def drawing(done: int, total: int) -> None:
+            drawn = f"{done:,} of {total:,} samples, drawn"
+            bar.doing(drawn)
+            reporter.kept = lambda: "; ".join(filter(None, (drawn, kept_of(folder, recipe, steps))))
+
         options = CsiTrainOptions(
             device=device,
             threads=threads,
             cost2100=place,
             on_step=on_step,
             doing=bar.doing,
-            drawing=lambda done, total: bar.doing(f"draws samples, {done:,} of {total:,}"),
+            drawing=drawing,
         )
         with storage_guard(folder):
             train_csi(recipe, folder, options, progress)

@@ -120,8 +120,11 @@ def _binary(context: StepContext, accelerator: Accelerator, part: Device, engine
     with context.reporter.bar(f"netlist, {part.name}: cells as equations") as advance:
         netlist = context.input("netlist_verilog")
         files = inline_cells(netlist, top, part, folder, engine=engine, progress=advance)
+    context.reporter.kept = f"the netlist's cells as equations in {folder}"
     with context.reporter.bar(f"netlist, {part.name}: verilate and compile C++"):
-        return build_netlist(files, accelerator, folder, context.jobs)
+        binary = build_netlist(files, accelerator, folder, context.jobs)
+    context.reporter.kept = f"the compiled netlist in {folder}"
+    return binary
 
 
 def _simulate(context: StepContext, binary: SimBinary, codes: IntArray, part: Device) -> SimResult:

@@ -95,6 +95,7 @@ def rtl_bench(
     with context.reporter.bar("verilate and compile C++"):
         rtl, folder = load_rtl(context.input("rtl_index")), context.cache / "verilator"
         binary = build(rtl, accelerator, folder, jobs=context.jobs)
+    context.reporter.kept = f"the compiled simulator in {folder}"
     disturbance = disturbance_of(context.config)
     with Simulator(binary, shards=context.jobs) as simulator:
         yield Bench(
@@ -206,7 +207,8 @@ def count_chunks(context: StepContext, bench: Bench) -> list[dict[str, Any]]:
             records.append(record)
             done += chunk.frames
             advance(done, total)
-            context.reporter.kept = f"{number + 1} of {len(chunks)} chunks of frames are counted"
+            counted = f"{number + 1} of {len(chunks)} chunks of frames, counted"
+            context.reporter.kept = f"the compiled simulator; {counted}"
     log.info("%d chunks counted now, %d kept from before", fresh, len(chunks) - fresh)
     return records
 

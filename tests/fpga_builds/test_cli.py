@@ -15,6 +15,7 @@ from command_line import run
 
 from fpga_builds import cli, commands, doctor
 from fpga_builds.runner import execute
+from fpga_builds.steps.train import recipe_for
 from models.errors import CheckError, MismatchError, StorageError, ToolMissingError
 
 
@@ -256,14 +257,32 @@ def test_console_script_runs_without_standard_input() -> None:
     assert json.loads(done.stdout)["builds"]
 
 
+TINY_RECIPE = """
+name = "tiny_float"
+[network]
+inputs = 8
+width = 24
+depth = 2
+bits = 4
+[train]
+steps = 100000
+batch = 2500
+"""
+
+
 def test_train_takes_a_recipe_that_no_build_uses(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("fullycon_float", "--quick", "--json", "--jobs", "1", "--out", str(tmp_path))
+    name, recipe = recipe_for("fullycon_float")
+    assert (name, recipe.name) == ("fullycon_float", "fullycon_float")
+    (tmp_path / "tiny_float.toml").write_text(TINY_RECIPE)
+    monkeypatch.setattr("quant.recipe.RECIPE_FOLDER", tmp_path)
+    words = ("tiny_float", "--quick", "--json", "--jobs", "1", "--out", str(tmp_path / "out"))
     code, out, err = run(capsys, "train", *words)
-    assert code == 0, err
+    assert (code, err) == (0, "")
     body = json.loads(out)
-    assert body["build"] == "fullycon_float"
+    assert body["build"] == "tiny_float"
+    assert body["steps"] == recipe.quick().train.steps == 400
     assert Path(body["checkpoint"], "weights.safetensors").is_file()
     assert Path(body["learning_curve"]).read_bytes().startswith(b"\x89PNG")
 
