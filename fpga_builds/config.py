@@ -302,7 +302,7 @@ def parse_build(data: dict[str, Any], source: str) -> BuildConfig:
         hints = [hint for _, hint in problems if hint]
         raise ConfigError(
             f"{source}: " + "; ".join(text for text, _ in problems),
-            hint=hints[0] if hints else "docs/flow.md lists every key with its range",
+            hint=hints[0] if hints else "docs/flow.md lists every key",
         ) from error
 
 
