@@ -38,10 +38,11 @@ PAGE = """# CSI feedback: NMSE against weights, MACs and feedback bits
 
 Written by `python -m quant.csi.study`. InH channels (`models.csi.channels`), {samples} test
 samples. PCA and the floating-point networks send real numbers: 32 bits a value are counted for
-them. ConvCsiNet and ConvSquCsiNet are our own reconstruction (`models.csi.spec`). "w4a4" has 4-bit
-weights and activations, "mixed" 4-bit weights and 8-bit activations; the first and last layer of
-each half have 8 bits in both. "code4" sends 4 bits a codeword value, in all others it has 8. "b75"
-is pruned, balanced: 2 of every 8 weights are left; those alone are counted, with their places.
+them, so this is no comparison with transform coding at equal feedback bits. ConvCsiNet and
+ConvSquCsiNet are our own reconstruction (`models.csi.spec`). "w4a4" has 4-bit weights and
+activations, "mixed" 4-bit weights and 8-bit activations; the first and last layer of each half have
+8 bits in both. "code4" sends 4 bits a codeword value, "code2" 2 and so on, all others 8. "b75" is
+pruned, balanced: 2 of every 8 weights are left; those alone are counted, with their places.
 Training: samples that the optimiser saw, and the checkpoint it started from.
 
 ![NMSE against weights, weight bits, multiplications and feedback bits](csi.png)
