@@ -16,6 +16,7 @@ TOPS = ("docs", "models", "quant", "hls", "fpga_builds", "tests")
 PATH = re.compile(rf"(?:{'|'.join(TOPS)})/[\w./*<>{{}},-]*")
 DOTTED = re.compile(r"(?:models|quant|hls|fpga_builds)(?:\.\w+)+")
 KERNEL = re.compile(r"phy_\w+")
+VARIABLE = re.compile(r"PHYFOLD_[A-Z0-9_]+")
 
 
 def once(pattern: re.Pattern[str]) -> dict[str, str]:
@@ -130,3 +131,21 @@ def test_every_key_of_a_build_is_in_the_table_with_its_default() -> None:
     assert not wrong
     texts = {k: v for k, v in expected.items() if isinstance(v, str) and v and k != "csi.data"}
     assert {k: shown[k] for k in texts} == texts
+
+
+def sources() -> str:
+    """All of our Python, and the Makefile."""
+    files = [path for top in TOPS[1:-1] for path in (ROOT / top).glob("**/*.py")]
+    return "\n".join(path.read_text(encoding="utf-8") for path in [*files, ROOT / "Makefile"])
+
+
+def test_options_and_variables_in_inline_code_are_ones_of_ours() -> None:
+    """Options stand in our sources as whole strings, also those that we give to other tools."""
+    text = sources()
+    options = {span.split()[0]: place for place, span in code_spans() if span.startswith("--")}
+    names = {name: place for place, span in code_spans() for name in VARIABLE.findall(span)}
+    missing = [f"{place}: {word}" for word, place in options.items() if f'"{word}"' not in text]
+    missing += [f"{place}: {name}" for name, place in names.items() if name not in text]
+    assert not missing
+    assert len(options) > 20
+    assert len(names) > 5
