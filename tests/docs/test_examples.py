@@ -204,7 +204,8 @@ def test_command_is_understood(command: Command, monkeypatch: pytest.MonkeyPatch
     if words[0] == "phyfold":
         check_phyfold(words[1:], monkeypatch)
     elif words[0] == "make":
-        subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+        dry = ["make", "-n", f"PYTHON={sys.executable}", *words[1:]]
+        subprocess.run(dry, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     elif words[0] == "pytest":
         assert (ROOT / words[-1]).is_file()
     else:
