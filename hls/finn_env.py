@@ -55,7 +55,13 @@ def setup_finn(build_dir: Path) -> None:
     os.environ["FINN_BUILD_DIR"] = str(build_dir.resolve())
     _settings_in(build_dir)
     require_finn()
-    from finn.util.settings import initialize_dummy_settings
+    try:
+        from finn.util.settings import initialize_dummy_settings
+    except ImportError as error:
+        raise ToolMissingError(
+            f"FINN cannot be loaded ({error})",
+            hint="`make install` installs the project's lock file, all that FINN needs with it",
+        ) from error
 
     initialize_dummy_settings()
     if not _state["ready"]:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a board package consists of, and whether a folder still holds it.
 
-The build hash covers RTL, memories and settings; the board reports it. The generated top names the
-hash and is outside of it: board.json has the SHA-256 of every file.
+The build hash covers RTL, memories and the settings that the RTL gets; the board reports it. The
+generated top names the hash and is outside of it: board.json has the SHA-256 of every file, and of
+itself: formats of codes, frames and pins decide too what a result says.
 """
 
 from __future__ import annotations
@@ -90,6 +91,17 @@ def check_content(folder: Path, body: Mapping[str, Any]) -> None:
             f"{body['build_hash']}: a file or a setting was changed",
             hint=HINT,
         )
+    sealed = body.get("settings_sha256")  # earlier versions have none
+    if sealed is not None and sealed != settings_digest(body):
+        raise ConfigError(
+            f"{folder}: a setting in its board.json was changed after it was written", hint=HINT
+        )
+
+
+def settings_digest(body: Mapping[str, Any]) -> str:
+    """SHA-256 of all that board.json holds but this."""
+    rest = {name: value for name, value in body.items() if name != "settings_sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def digests(files: Mapping[str, str]) -> dict[str, str]:

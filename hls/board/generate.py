@@ -20,7 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hls.board.boards import Board
-from hls.board.content import INPUT_FILE, OUTPUT_FILE, build_hash_of, digests, parameters
+from hls.board.content import (
+    INPUT_FILE,
+    OUTPUT_FILE,
+    build_hash_of,
+    digests,
+    parameters,
+    settings_digest,
+)
 from hls.board.package import INFO_NAME, SCHEMA_VERSION, BoardPackage, StreamInfo, package_of
 from hls.board.pll import Pll, find_pll
 from hls.cycles import accelerator_cycles
@@ -119,6 +126,7 @@ def write_board(  # noqa: PLR0917 (the order is the one of the flow)
     texts[top] = _render(plan, rtl_package.top_name, parameters(body, build_hash), build_hash)
     listed = {f"{RTL}/{name}": text for name, text in texts.items()}
     body["files"] = digests({**listed, body["lpf"]: board.lpf()})
+    body["settings_sha256"] = settings_digest(body)
     _write(out_dir, texts)
     write_atomic(out_dir / body["lpf"], board.lpf())
     info = write_atomic(out_dir / INFO_NAME, json.dumps(body, indent=1) + "\n")

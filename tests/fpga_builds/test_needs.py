@@ -115,3 +115,12 @@ def test_no_board_is_simulated_without_pyserial(
     code, _, err = run(capsys, "board", "sim:fullycon_w4a4", "info")
     assert code == 3
     assert "pyserial not found" in err
+
+
+def test_finn_without_what_it_imports_is_one_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "finn.util.settings", None)
+    with pytest.raises(ToolMissingError, match=r"FINN cannot be loaded \(") as caught:
+        finn_env.setup_finn(tmp_path)
+    assert "make install" in caught.value.hint

@@ -15,7 +15,7 @@ from board_chains import Tiny, tiny
 from fpga_builds import cli
 from fpga_builds.runner import execute
 from hls.board import BOARDS, BoardPackage, board, load_board
-from hls.board.content import build_hash_of
+from hls.board.content import build_hash_of, settings_digest
 from hls.sim.board_native import board_plan, build_board
 from hls.sim.source_lint import check_sources
 from models.errors import ConfigError
@@ -49,6 +49,7 @@ def seal(package: BoardPackage) -> None:
     top = f"{body['top_name']}.sv"
     hashed = {Path(n).name: contents[n] for n in names if Path(n).name != top}
     body["build_hash"] = f"{build_hash_of(hashed, body):016x}"
+    body["settings_sha256"] = settings_digest(body)
     package.info.write_text(json.dumps(body))
 
 
@@ -100,9 +101,32 @@ def test_the_top_and_the_pins_are_compared_too(package: BoardPackage, name: str)
     ],
     ids=["baud", "clock", "pll", "frame", "board", "hash"],
 )
-def test_a_changed_setting_is_found(package: BoardPackage, change: Any) -> None:
+@pytest.mark.parametrize("sealed", [True, False], ids=["now", "earlier"])
+def test_a_changed_setting_is_found(package: BoardPackage, change: Any, sealed: bool) -> None:
     rewrite(package, change)
+    if not sealed:
+        rewrite(package, lambda body: body.pop("settings_sha256"))  # of an earlier version
     with pytest.raises(ConfigError, match="was changed"):
+        load_board(package.folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body["output"].update(signed=not body["output"]["signed"]),
+        lambda body: body["input"].update(bits=4),
+        lambda body: body.update(nextpnr_options=["--um5g-85k"]),
+        lambda body: body.update(loader=["ecpix5_r03"]),
+        lambda body: body.update(build="another"),
+    ],
+    ids=["signed", "bits", "options", "loader", "name"],
+)
+def test_settings_that_are_not_in_the_rtl_are_compared_too(
+    package: BoardPackage, change: Any
+) -> None:
+    """With the board's own build hash, results would be read in another format."""
+    rewrite(package, change)
+    with pytest.raises(ConfigError, match=r"a setting in its board\.json was changed"):
         load_board(package.folder)
 
 
