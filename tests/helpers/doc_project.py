@@ -33,7 +33,7 @@ chunk_frames = 64
 """
 RECIPE = {
     "name": NAME,
-    "network": {"inputs": 8, "width": 12, "depth": 2, "bits": 4},
+    "network": {"inputs": 8, "width": 12, "depth": 1, "bits": 4},
     "channel": {"rho": 0.3},
     "quant": {"weight_bits": 4, "act_bits": 3},
     "train": {"steps": 100, "batch": 200, "warmup_steps": 20, "precision": "float32"},
