@@ -50,11 +50,20 @@ def _job(config: Any, out: Path | None, jobs: int, *, json_output: bool, quiet: 
 
 
 @app.command("list")
-def list_command(json_output: Json = False) -> Outcome:
-    """Show the builds, whether their checkpoint is shipped, and how the last report ended."""
-    from fpga_builds.views import builds_table
+def list_command(
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATTERN]...", help="Names of builds, like 'conv*'; default: all."),
+    ] = None,
+    json_output: Json = False,
+) -> Outcome:
+    """Show the builds: part, BER or NMSE, resources, rate, latency, and whose report says so.
 
-    rows = commands.list_builds()
+    LUT, BRAM18 and DSP are the flow's estimates, all else is counted on the RTL.
+    """
+    from fpga_builds.views_builds import builds_table
+
+    rows = commands.list_builds(patterns or ())
     return Outcome({"builds": rows}, lambda out: out.print(builds_table(rows)))
 
 

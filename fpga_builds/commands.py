@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fpga_builds.belongs import newer_than
 from fpga_builds.checks import require
-from fpga_builds.config import BuildConfig, available_builds, load_build
+from fpga_builds.config import BuildConfig, load_build
 from fpga_builds.config_rules import GENERATED
 from fpga_builds.flow import Flow
 from fpga_builds.progress import Reporter
@@ -99,27 +99,11 @@ def configure(
     return config
 
 
-def list_builds() -> list[dict[str, Any]]:
-    """Name, description, whether the checkpoint is shipped, and how the last report ended."""
-    from fpga_builds.shipped import checkpoint_path
+def list_builds(patterns: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """What is known of each build, see `fpga_builds.overview.overview`."""
+    from fpga_builds.overview import overview
 
-    rows = []
-    for name in available_builds():
-        config = load_build(name)
-        report = read_json(ROOT / name / "report.json")
-        made = report if isinstance(report, dict) else {}
-        ready = config.network.model or (checkpoint_path(config) / "recipe.json").is_file()
-        rows.append(
-            {
-                "build": name,
-                "description": config.description,
-                "checkpoint": bool(ready),
-                "report": bool(made),
-                "passed": made.get("passed"),
-                "newer_results": newer_than(made, ROOT / name) if made else [],
-            }
-        )
-    return rows
+    return overview(ROOT, patterns)
 
 
 def train(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the checkpoint of a detector's build lies; asks no torch."""
+"""Where the checkpoint of a build lies; asks no torch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from models.limits import parse_toml, read_text
 FILES = ("weights.safetensors", "recipe.json", "metrics.json")
 """Of a checkpoint, what the results of a build follow from."""
 SHIPPED = BUILDS_FOLDER.parent / "quant" / "checkpoints"
+SHIPPED_CSI = BUILDS_FOLDER.parent / "quant" / "csi" / "checkpoints"
 
 
 def checkpoint_path(config: BuildConfig) -> Path:
@@ -22,7 +23,7 @@ def checkpoint_path(config: BuildConfig) -> Path:
             f"{config.name}: is made from a QONNX model, there is nothing to train",
             hint="`phyfold compile` starts from the model",
         )
-    return Path(name) if "/" in name else SHIPPED / name
+    return Path(name) if "/" in name else (SHIPPED if config.csi is None else SHIPPED_CSI) / name
 
 
 def checkpoint_files(folder: Path) -> tuple[Path, ...]:

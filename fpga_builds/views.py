@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from fpga_builds.compare import OTHER_FRAMES
 from fpga_builds.csi import nmse_text
@@ -43,25 +42,6 @@ def findings_table(findings: Sequence[Finding]) -> Table:
         need = "yes" if item.required else "optional"
         table.add_row(item.name, mark, item.version, need, item.use, item.hint)
     return table
-
-
-def builds_table(rows: Sequence[dict[str, Any]]) -> Table:
-    """What `phyfold list` shows."""
-    table = Table(title="builds")
-    for column in ("build", "description", "checkpoint", "last report"):
-        table.add_column(column)
-    for row in rows:
-        ready = "shipped" if row["checkpoint"] else "to be trained"
-        table.add_row(row["build"], row["description"], ready, _report_state(row))
-    return table
-
-
-def _report_state(row: dict[str, Any]) -> Text:
-    """How the last report ended, and whether it still stands for the results beside it."""
-    if not row["report"]:
-        return styled("-")
-    newer = row["newer_results"]
-    return styled(MARKS[row["passed"]], f", older than {', '.join(newer)}" if newer else "")
 
 
 def ber_table(title: str, curves: dict[str, Any]) -> Table:

@@ -28,6 +28,7 @@ from fpga_builds.report import render
 from fpga_builds.runner import execute
 from fpga_builds.storage import write_json
 from fpga_builds.terminal import Terminal, styled, visible
+from fpga_builds.views_builds import builds_table
 from models.errors import ConfigError
 
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False})
@@ -242,9 +243,9 @@ def printed(item: object) -> str:
 def test_a_terminal_shows_text_as_it_is(text: str) -> None:
     assert visible(text) in printed(text)
     assert visible(text) in printed(styled("a ", (text, "red")))
-    row = {"build": text, "description": text, "checkpoint": True, "passed": False}
-    rows = [{**row, "report": True, "newer_results": []}]
-    assert printed(views.builds_table(rows)).count(visible(text)) == 2
+    figures = dict.fromkeys(("metric", "lut", "bram18", "dsp", "throughput_per_s", "latency_us"))
+    row = {"build": text, "part": text, "report": True, "passed": False, "newer_results": [text]}
+    assert printed(builds_table([{**row, **figures}])).count(visible(text)) == 3
     row = {"name": text, "stage": "s", "unit": text, "a": 1.0, "b": 2.0, "change": 1.0,
            "verdict": "worse"}  # fmt: skip
     assert printed(views.compare_table(text, text, [row])).count(visible(text)) == 6

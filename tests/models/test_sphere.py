@@ -151,7 +151,11 @@ def test_a_machine_without_a_folder_for_compiled_code(monkeypatch: pytest.Monkey
         return compiler(**options)
 
     monkeypatch.setattr(sphere, "numba", SimpleNamespace(njit=refuse))
-    twice = sphere._compiled(lambda out: out.__imul__(2))
+
+    def double(out: np.ndarray) -> None:
+        for i in range(len(out)):
+            out[i] *= 2
+
     values = np.ones(3)
-    twice(values)
+    sphere._compiled(double)(values)
     np.testing.assert_array_equal(values, [2, 2, 2])
