@@ -5,11 +5,21 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from fpga_builds.eda.kept_mapping import KeptMapping
+from fpga_builds.flow import StepContext
 from fpga_builds.progress import LINE_EVERY_S, POLL_S, Interrupted, Reporter
+from fpga_builds.steps import hdl
+from fpga_builds.steps import synth as step_synth
 from fpga_builds.steps.train import training_bar
+from hls.ir import Accelerator
+from hls.sim import fifo_sizing
+from hls.sim.fifo_sizing import FifoSizing
+from hls.sim.kept_runs import KeptRuns, Result
 from quant.checkpoint import load_tensors
 from quant.recipe import NetworkConfig, QuantConfig, Recipe, TrainConfig
 from quant.train import TrainOptions, train_recipe
@@ -187,3 +197,54 @@ def _log(folder: Path) -> list[list[str]]:
     """The learning curve without its last column, the seconds."""
     rows = (folder / "log.csv").read_text().splitlines()
     return [row.split(",")[:-1] for row in rows]
+
+
+def _context(folder: Path) -> StepContext:
+    """What the steps hdl and synth ask for where they keep things."""
+    (folder / "compiled").write_text("a design")
+    names = SimpleNamespace(
+        cache=folder, input=folder.joinpath, made_by="program", reporter=Reporter(quiet=True)
+    )
+    return cast(StepContext, names)
+
+
+def test_an_interrupted_hdl_step_tells_its_simulations_and_goes_on_from_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+    end_at: list[int] = [2]
+
+    def search(_accelerator: object, _folder: Path, *, kept: KeptRuns) -> FifoSizing:
+        kept.builds += 1
+        for number in range(3):
+            if number in end_at:
+                raise KeyboardInterrupt
+            kept.get([number], lambda number=number: _ran(ran, number))
+        return FifoSizing({}, 1.0, 1.0, None, 3)
+
+    monkeypatch.setattr(fifo_sizing, "size_fifos", search)
+    context = _context(tmp_path)
+    accelerator: Any = SimpleNamespace(with_fifo_depths=lambda _depths: "sized")
+    with pytest.raises(Interrupted) as caught, context.reporter.interruptible(tmp_path):
+        hdl._size_fifos(context, cast(Accelerator, accelerator))
+    assert "kept: compiled simulators of the FIFO search: 1, simulations: 2." in caught.value.hint
+    end_at.clear()
+    assert hdl._size_fifos(context, accelerator)[0] == "sized"
+    assert ran == [0, 1, 2]
+
+
+def _ran(numbers: list[int], number: int) -> Result:
+    numbers.append(number)
+    return {"ii_cycles": 1.0}
+
+
+def test_an_interrupted_synth_step_tells_its_mapped_cells(tmp_path: Path) -> None:
+    context = _context(tmp_path)
+    keep = step_synth.keep_of(context, "synth-part")
+    mapping = KeptMapping(keep.folder, "key")
+    keep.told(mapping)
+    for said in ("nothing is kept yet", "kept: the mapped cells of the synthesis in "):
+        with pytest.raises(Interrupted) as caught, context.reporter.interruptible(tmp_path):
+            raise KeyboardInterrupt
+        assert caught.value.hint.startswith(said)
+        mapping.keep(tmp_path / "compiled")

@@ -63,7 +63,7 @@ JOBS = {
     "quantized": recipe(quant=CsiQuantConfig(weight_bits=4, act_bits=4, code_bits=4)),
     "pruned": recipe(quant=CsiQuantConfig(), pruning=PRUNED),
     "adamw": recipe(train=short(optimizer="adamw", lr=1e-3)),
-    "csinet": recipe("csinet"),
+    "csinet": recipe("csinet", train=short(optimizer="adamw", lr=1e-3)),
 }
 
 
