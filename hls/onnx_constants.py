@@ -89,6 +89,11 @@ def _array(tensor: TensorProto, what: str) -> npt.NDArray[Any]:
     """The numbers of a constant."""
     from onnx import numpy_helper
 
+    if any(size < 0 for size in tensor.dims):
+        raise CompileError(
+            f"{what}tensor {tensor.name!r} has the shape {list(tensor.dims)}",
+            hint="the file is damaged: export the network again",
+        )
     try:
         array: npt.NDArray[Any] = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError, OverflowError) as error:

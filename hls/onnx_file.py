@@ -73,8 +73,9 @@ def read_model(path: Path, *, finn: bool = False) -> ModelProto:
         model = ModelProto.FromString(read_bytes(path, MODEL_BYTES))
     except (OSError, ValueError, DecodeError) as error:
         raise _unreadable(path, str(error)) from error
-    if not model.graph.node or not model.graph.input:
-        raise _unreadable(path, "no nodes in it")
+    for field in ("node", "input", "output"):
+        if not getattr(model.graph, field):
+            raise _unreadable(path, f"no {field}s in it")
     _load_external(model, path)
     _check_nodes(model, path, finn=finn)
     _check_sizes(model, path)

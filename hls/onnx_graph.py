@@ -22,6 +22,8 @@ STANDARD = ("", "ai.onnx")
 OLDEST_OPSET = 7
 """Before it, operators broadcast by attributes."""
 QONNX_INPUTS = {"Quant": 4, "IntQuant": 4, "BipolarQuant": 2}
+FLAGS = ("signed", "narrow")
+"""Attributes of a Quant node that have to be there, each 0 or 1."""
 AXES = {2: "[1, n]", 3: "[1, t, n]", 4: "[1, channels, height, width]"}
 """Frames that an accelerator takes, by the number of axes."""
 SHOWN = 6
@@ -29,7 +31,10 @@ SHOWN = 6
 
 
 def check_graph(model: ModelProto, path: Path) -> None:
-    """Check the structure of a model and put its nodes in order; unused inputs are dropped.
+    """Check the structure of a model and put its nodes in order.
+
+    What its outputs do not need is dropped, and so are shapes stated for tensors within: they are
+    inferred anew.
 
     Raises:
         CompileError: it is none that can be computed; the message names node or tensor.
@@ -39,12 +44,18 @@ def check_graph(model: ModelProto, path: Path) -> None:
     for index, node in enumerate(graph.node):
         _check_node(node, version, f"{path}: {node.op_type} node {node.name or index!r}")
     _check_names(graph, path)
+    nodes = [graph.node[i] for i in _ordered(graph, path)]
+    outputs = {item.name for item in graph.output}
+    needed = _needed(nodes, outputs)
+    del graph.node[:]
+    graph.node.extend(needed)
+    read = {name for node in needed for name in _read(node)} | outputs
+    kept = [item for item in graph.initializer if item.name in read]
+    if len(kept) < len(graph.initializer):
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
     _check_borders(graph, path)
-    order = _ordered(graph, path)
-    if list(order) != list(range(len(order))):
-        nodes = [graph.node[i] for i in order]
-        del graph.node[:]
-        graph.node.extend(nodes)
+    del graph.value_info[:]
 
 
 def named_node(node: NodeProto) -> str:
@@ -88,6 +99,7 @@ def _check_node(node: NodeProto, version: int, what: str) -> None:
         wanted = QONNX_INPUTS.get(node.op_type)
         if wanted is not None:
             _check_inputs(node, wanted, wanted, what)
+            _check_quantizer(node, what)
         return
     try:
         schema = defs.get_schema(node.op_type, version, "")
@@ -106,6 +118,29 @@ def _check_node(node: NodeProto, version: int, what: str) -> None:
             )
 
 
+def _check_quantizer(node: NodeProto, what: str) -> None:
+    """Attributes of QONNX' quantizers, for which ONNX has no definition."""
+    given = {item.name: item for item in node.attribute}
+    for name in FLAGS if node.op_type != "BipolarQuant" else ():
+        if name not in given or not given[name].HasField("i") or given[name].i not in (0, 1):
+            found = _value(given[name]) if name in given else "missing"
+            raise CompileError(f"{what}: attribute {name!r} is {found}, must be 0 or 1", hint=_Q)
+    mode = given.get("rounding_mode")
+    if mode is not None and not mode.HasField("s"):
+        raise CompileError(
+            f"{what}: attribute 'rounding_mode' is {_value(mode)}, must be a text", hint=_Q
+        )
+
+
+def _value(item: AttributeProto) -> str:
+    """A number or text as a message shows it, else its kind."""
+    for field in ("i", "f", "s"):
+        if item.HasField(field):
+            return repr(getattr(item, field))
+    return _kind(item)
+
+
+_Q = "export the network as QONNX again (Brevitas: export_qonnx)"
 _AGAIN = "the file is no valid ONNX: export the network again"
 
 
@@ -187,6 +222,11 @@ def _check_borders(graph: GraphProto, path: Path) -> None:
     for item in inputs:
         if item is not used[0]:
             graph.input.remove(item)
+    if not graph.node:
+        raise CompileError(
+            f"{path}: no node gives the output {graph.output[0].name!r}: it is the input itself",
+            hint="there is nothing to map",
+        )
     if len(graph.output) != 1:
         names = ", ".join(repr(item.name) for item in graph.output)
         raise CompileError(
@@ -242,6 +282,16 @@ def _ordered(graph: GraphProto, path: Path) -> list[int]:
     if len(order) < len(before):
         raise _cycle(graph, before, set(order), path)
     return order
+
+
+def _needed(nodes: list[NodeProto], outputs: set[str]) -> list[NodeProto]:
+    """Those of ordered nodes that the outputs follow from."""
+    wanted, kept = set(outputs), []
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            wanted.update(_read(node))
+            kept.append(node)
+    return kept[::-1]
 
 
 def _cycle(graph: GraphProto, before: list[set[int]], done: set[int], path: Path) -> CompileError:

@@ -36,7 +36,7 @@ def run_onnxruntime(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Arr
     standard = [o for o in model.model.opset_import if o.domain in ("", "ai.onnx")]
     single = onnx.helper.make_model(graph, opset_imports=standard, ir_version=8)
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what fails is told by our error
     try:
         session = ort.InferenceSession(single.SerializeToString(), options)
         result: Array = session.run([node.output[0]], given)[0]

@@ -114,10 +114,10 @@ def check_factors(model: ModelWrapper, nodes: list[NodeProto]) -> None:
         names = [name for _, name in dynamic_inputs(model, node)]
         if node.op_type in PRODUCTS and len(names) > 1:
             raise CompileError(
-                f"{label(node)} takes {len(names)} computed tensors ({', '.join(map(repr, names))})"
+                f"{label(node)} joins {len(names)} computed tensors ({', '.join(map(repr, names))})"
                 ": one of them has to be a constant",
                 hint="streams are joined by a Concat on channels or by an Add of two quantized "
-                "tensors of one scale; products and differences of activations are not supported",
+                "tensors of one scale; products of activations, and differences, are not supported",
             )
 
 

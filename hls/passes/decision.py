@@ -46,6 +46,8 @@ from hls.passes.ties import TieReport, float_error
 from models.errors import CompileError
 
 MAX_MERGED_WEIGHT_BITS = 18
+LARGEST_TOLERANCE = 2.0**31
+"""Integers that float32 outputs may be off by, at most: beyond, they say nothing."""
 BIT = IntFormat(1, signed=False)
 NONNEGATIVE = Quantizer(np.ones(1, np.float32), 0, -1, 1, "ROUND", bipolar=True, node="decision")
 
@@ -232,6 +234,14 @@ def _tolerance(model: ModelWrapper, chain: Chain) -> np.ndarray:
     low, high = tensor_range(model, chain.source)
     reading = max(abs(low), abs(high)) * 2.0**-50  # of the float64 division that gives the integer
     steps = float_error(model, chain) / np.where(a == 0, 1, a) + reading
+    if not np.all(np.where(a == 0, 0, steps) < LARGEST_TOLERANCE):
+        channel = int(np.argmax(np.where(a == 0, 0, steps)))
+        raise CompileError(
+            f"{label(chain.nodes[-1])}: in channel {channel} of the output float32 cannot tell "
+            f"sums apart: {float(a[channel]):g} for each step beside an offset of "
+            f"{float(chain.exact.b[channel]):g}",
+            hint="such an offset drowns the network's output: check it, and export again",
+        )
     tolerance: np.ndarray = np.where(a == 0, 0, np.floor(steps + 0.5)).astype(np.int64)
     return tolerance
 

@@ -27,6 +27,7 @@ from hls.indexed_model import IndexedModel
 from hls.onnx_constants import check_constants
 from hls.passes.channels_last import ChannelsLast
 from hls.passes.check_model import check_factors, check_operators
+from hls.passes.check_parameters import check_parameters
 from hls.passes.flatten_input import FlattenInput
 from hls.passes.graph import (
     QONNX_DOMAIN,
@@ -59,6 +60,7 @@ def tidy(model: ModelWrapper) -> ModelWrapper:
     check_operators(model)
     nodes = activation_nodes(model)
     check_factors(model, nodes)
+    check_parameters(model, nodes)
     check_shapes(model, nodes)
     for transformation in (
         GiveUniqueParameterTensors(),
@@ -89,15 +91,42 @@ def named(model: ModelWrapper) -> ModelWrapper:
             node.op_type = node.op_type.replace("IntQuant", "Quant")
             node.domain = QONNX_DOMAIN
     _name_nodes(model)
+    _drop_remarks(model)
     return one_frame(model)
 
 
+def _drop_remarks(model: ModelWrapper) -> None:
+    """Types and layouts of activations follow from the graph; those of constants are kept.
+
+    Raises:
+        CompileError: a constant is annotated with a type that does not hold its values.
+    """
+    stored = {item.name for item in model.graph.initializer}
+    kept = [n for n in model.graph.quantization_annotation if n.tensor_name in stored]
+    del model.graph.quantization_annotation[:]
+    model.graph.quantization_annotation.extend(kept)
+    for note in kept:
+        datatype, value = (
+            model.get_tensor_datatype(note.tensor_name),
+            constant(model, note.tensor_name),
+        )
+        if datatype.is_integer() and value is not None and value.size:
+            odd = [v for v in (value.min(), value.max()) if not datatype.allowed(v)]
+            odd += value[value != np.rint(value)].tolist()[:1]
+            if odd:
+                raise CompileError(
+                    f"tensor {note.tensor_name!r} is annotated as {datatype.name}, which does not "
+                    f"hold {odd[0]}",
+                    hint="export the network again: the annotation is of other values",
+                )
+
+
 def _name_nodes(model: ModelWrapper) -> None:
-    """Give a name to nodes without one of their own; others keep theirs, messages use them."""
+    """Name nodes without a name of their own by what they give; messages use the names."""
     taken: set[str] = set()
-    for index, node in enumerate(model.graph.node):
+    for node in model.graph.node:
         if not node.name or node.name in taken:
-            node.name = f"{node.op_type}_{index}"
+            node.name = f"{node.op_type}_{node.output[0]}"
         while node.name in taken:
             node.name += "_"
         taken.add(node.name)

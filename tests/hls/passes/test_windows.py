@@ -23,8 +23,8 @@ def first(b: Builder) -> str:
     return b.quant("x", 0.25, 6, signed=True)
 
 
-def last(b: Builder, x: str) -> str:
-    return b.conv(x, (2, 2), (1, 1))
+def last(b: Builder, x: str, channels: int = 2) -> str:
+    return b.conv(x, (channels, 2), (1, 1))
 
 
 def stride(b: Builder) -> str:
@@ -94,13 +94,13 @@ def scale_of_a_pool(b: Builder) -> str:
     """Four times the mean against the mean."""
     x = b.pool(first(b), (2, 2))
     y = b.quant(b.conv(x, (2, 2)), 0.25, 8, signed=True)
-    return last(b, b.op("Concat", [x, y], axis=1))
+    return last(b, b.op("Concat", [x, y], axis=1), 4)
 
 
 def formats_of_a_concat(b: Builder) -> str:
     x = first(b)
     y = b.quant(b.conv(x, (2, 2)), 0.25, 4, signed=True)
-    return last(b, b.op("Concat", [x, y], axis=1))
+    return last(b, b.op("Concat", [x, y], axis=1), 4)
 
 
 def float_add(b: Builder) -> str:

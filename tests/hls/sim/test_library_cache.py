@@ -351,3 +351,15 @@ def test_a_temporary_folder_that_somebody_has_taken(
     assert f"{path} is not used as a cache" in said
     assert "PHYFOLD_CACHE_DIR" in said
     assert not any((homeless / "trap").iterdir()) if taken == "link" else True
+
+
+def test_logs_outlive_the_cache_of_one_process(tmp_path: Path) -> None:
+    """A message may name one of them."""
+    (tmp_path / "a" / "verilator-1").mkdir(parents=True)
+    (tmp_path / "a" / "verilator-1.lock").touch()
+    (tmp_path / "a" / "verilator-1.log").write_text("g++: error")
+    (tmp_path / "b" / "verilator-1").mkdir(parents=True)
+    for name in ("a", "b"):
+        library_cache._drop(tmp_path / name)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["verilator-1.log"]
+    assert not (tmp_path / "b").exists()
