@@ -15,7 +15,7 @@ from math import ceil
 
 import numpy as np
 
-from hls.cycle_terms import fifo_latency, pipeline_latency, window_rows
+from hls.cycle_terms import pipeline_latency, window_rows
 from hls.image_cycles import window_needs
 from hls.ir import IntArray, Layer
 from hls.ports import window_size
@@ -54,9 +54,9 @@ class Task:
 Ports = Sequence[Wire]
 
 
-def fifo_task(source: Wire, out: Wire, depth: int) -> Task:
+def fifo_task(source: Wire, out: Wire, depth: int, latency: int) -> Task:
     """A phy_fifo of ``depth`` beats between two wires."""
-    return _pipe(source, out.taken, out.offered, depth, fifo_latency(depth))
+    return _pipe(source, out.taken, out.offered, depth, latency)
 
 
 def sink_task(source: Wire) -> Task:

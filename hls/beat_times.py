@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
 
 from hls.beat_kernels import OUTBUF_DEPTH, Task, Times, Wire, fifo_task, layer_tasks, sink_task
-from hls.cycle_terms import pipeline_latency, window_rows
+from hls.cycle_terms import fifo_latency, pipeline_latency, window_rows
 from hls.ir import Accelerator, IntArray
 from models.errors import CompileError
 
@@ -43,15 +44,26 @@ class BeatTimes:
         return int(inside.max(initial=0))
 
 
-def beat_times(acc: Accelerator, frames: int = 1, pace_cycles: int = 0) -> BeatTimes:
+def beat_times(
+    acc: Accelerator,
+    frames: int = 1,
+    pace_cycles: int = 0,
+    limits: Mapping[str, int] | None = None,
+) -> BeatTimes:
     """The cycles of ``frames`` frames from reset, the output always free.
 
     pace_cycles: cycles per frame at which input is offered, its beats evenly spaced; 0: as fast as
         it is taken.
+    limits: places that FIFOs have, in place of their depth; 0: a wire. Latencies stay.
     """
+    depths = {s.name: (limits or {}).get(s.name, s.fifo_depth) for s in acc.streams}
     up = {stream.name: Wire() for stream in acc.streams}
-    down = {s.name: Wire() if s.fifo_depth else up[s.name] for s in acc.streams}
-    tasks = [fifo_task(up[s.name], down[s.name], s.fifo_depth) for s in acc.streams if s.fifo_depth]
+    down = {name: Wire() if depth else up[name] for name, depth in depths.items()}
+    tasks = [
+        fifo_task(up[s.name], down[s.name], depths[s.name], fifo_latency(s.fifo_depth))
+        for s in acc.streams
+        if depths[s.name]
+    ]
     for layer in acc.layers:
         ins, outs = [down[name] for name in layer.inputs], [up[name] for name in layer.outputs]
         tasks += layer_tasks(layer, ins, outs)
@@ -119,7 +131,7 @@ def latency_cycles(acc: Accelerator) -> int:
     if key not in _latencies:
         ends = beat_times(acc).ends
         if not len(ends):
-            ends = beat_times(acc.with_fifo_depths(deep_branches(acc))).ends
+            ends = beat_times(acc, limits=deep_branches(acc)).ends
         if not len(ends):
             raise CompileError(f"{acc.name}: stands still, however deep its FIFOs are")
         _latencies[key] = int(ends[0])

@@ -198,20 +198,34 @@ def integer_matmul(x: Array, w: Array) -> Array:
     """Exact x w of integers held as floats; float32 where that holds the result, else float64."""
     peak = np.abs(x).max(initial=0) * np.abs(w).astype(np.float64).sum(axis=0).max(initial=0)
     if peak <= FLOAT_EXACT:
-        exact: Array = np.matmul(x.astype(np.float32), w.astype(np.float32))
-        return exact
-    y = np.matmul(x.astype(np.float64), w.astype(np.float64))
+        return _vectors_times(x.astype(np.float32, copy=False), w.astype(np.float32, copy=False))
+    y = _vectors_times(x.astype(np.float64, copy=False), w.astype(np.float64, copy=False))
     small = y.size == 0 or np.abs(y).max() <= FLOAT_EXACT
     result: Array = y.astype(np.float32) if small else y
     return result
+
+
+def _vectors_times(x: Array, w: Array) -> Array:
+    """x w in one product; numpy's makes one of every row of an image, each shared by all cores."""
+    if w.ndim != 2 or x.ndim < 3:
+        few: Array = np.matmul(x, w)
+        return few
+    product: Array = x.reshape(-1, x.shape[-1]) @ w
+    return product.reshape(*x.shape[:-1], w.shape[1])
 
 
 def _matmul(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Array:
     x, w = inputs
     if _is_integer(model, node.input[0]) and _is_integer(model, node.input[1]):
         return integer_matmul(x, w)
-    product: Array = np.matmul(x, w)
-    return product
+    if w.ndim != 2 or x.ndim < 3:
+        product: Array = np.matmul(x, w)
+        return product
+    # Float sums depend on the shape of the product: that of a frame, whatever the batch.
+    result = np.empty((*x.shape[:-1], w.shape[1]), np.result_type(x, w))
+    for frame, values in zip(x, result, strict=True):
+        values[...] = _vectors_times(frame[None], w)[0]
+    return result
 
 
 def _gemm(model: ModelWrapper, node: NodeProto, inputs: Inputs) -> Array:

@@ -3,9 +3,10 @@
 
 First the cycle model says what the accelerator does without any FIFO (`hls.beat_times`). If that
 is proven to be the bound that its slowest layer sets, as in chains, nothing is built or simulated.
-Otherwise it is built once with a deep FIFO in every internal stream, whose depths are then lowered
-at run time, stream by stream, as far as the throughput allows; a second build, which a simulation
-of the accelerator finds again, confirms them.
+Otherwise the depths of deep FIFOs in every internal stream are lowered, stream by stream, as far as
+the throughput allows: in the model, or at run time in the RTL if that is not of our kernels
+(`hls.sim.fifo_trials`). The RTL with the depths found confirms them; a simulation of the
+accelerator finds its library again.
 
 Graphs of image layers are sized from what their FIFOs hold when frames are offered evenly, at the
 interval that deep FIFOs reach: with that many places the same schedule is possible again, and a
@@ -30,8 +31,9 @@ from hls.cycle_terms import FIFO_BLOCK_DEPTH
 from hls.cycles import AcceleratorCycles, accelerator_cycles
 from hls.ir import IMAGE_KINDS, Accelerator, IntArray, Stream
 from hls.sim.engine import MIN_WATCHDOG_CYCLES, Simulator, flat_codes
-from hls.sim.kept_runs import KeptRuns, Result
-from hls.sim.streams import fifo_scope, ordered_streams
+from hls.sim.fifo_trials import KeptTrials, ModelTrials, RtlTrials, Trials, measured_ii
+from hls.sim.kept_runs import KeptRuns
+from hls.sim.streams import ordered_streams
 from hls.sim.verilate import RtlFiles, Variant, build
 from models.errors import CheckError
 
@@ -134,7 +136,7 @@ class _Search:
         if final is None or final > ideal * (1 + TOLERANCE):
             raise CheckError(
                 f"{self.accelerator.name}: FIFO depths {depths} give II {final}, the search "
-                f"measured {ideal:g}: phy_fifo with a limit differs from one of that depth"
+                f"came to {ideal:g}: phy_fifo with a limit differs from one of that depth"
             )
         return FifoSizing(depths, final, ideal, wires_ii, self.simulations)
 
@@ -153,35 +155,43 @@ class _Search:
         return steady.ii_cycles, steady.proven and steady.ii_cycles <= bound
 
     def _lower(self) -> tuple[dict[str, int], float]:
-        """Depths found with run-time limits, and the II with all FIFOs deep."""
+        """Depths found by lowering deep ones, and the II with all FIFOs deep."""
         accelerator = self.accelerator.with_fifo_depths(self.deep)
+        if self.modelled:
+            model = ModelTrials(accelerator, len(self.codes))
+            return self._lowered_from(KeptTrials(model, "model", self.kept))
         rtl = self.write_rtl(accelerator, self.build_dir / "limit")
         self.kept.building("with deep FIFOs")
         binary = build(rtl, accelerator, self.libraries, variant=Variant.LIMIT)
         self.kept.builds += 1
         with Simulator(binary, explain=False, watchdog_cycles=self._patience()) as simulator:
-            ideal = self._limited_ii(simulator, self.deep)
-            if ideal is None:
-                raise CheckError(
-                    f"{accelerator.name}: stands still even with FIFOs of {self.deep} beats"
-                )
-            return self._lowered(simulator, ideal), ideal
+            rtl_trials = RtlTrials(simulator, self.codes)
+            trials = KeptTrials(rtl_trials, binary.library.parent.name, self.kept)
+            found = self._lowered_from(trials)
+            self.simulations += trials.asked
+            return found
 
-    def _lowered(self, simulator: Simulator, ideal: float) -> dict[str, int]:
+    def _lowered_from(self, trials: Trials) -> tuple[dict[str, int], float]:
+        ideal = trials.ii(self.deep)
+        if ideal is None:
+            raise CheckError(
+                f"{self.accelerator.name}: stands still even with FIFOs of {self.deep} beats"
+            )
+        return self._lowered(trials, ideal), ideal
+
+    def _lowered(self, trials: Trials, ideal: float) -> dict[str, int]:
         """Depths with which the limited accelerator keeps the interval ``ideal``."""
         depths = dict(self.deep)
         for stream in self.inner:
-            depths[stream.name] = self._smallest(simulator, depths, stream.name, ideal)
+            depths[stream.name] = self._smallest(trials, depths, stream.name, ideal)
             log.info("stream %s: depth %d", stream.name, depths[stream.name])
         return depths
 
-    def _smallest(
-        self, simulator: Simulator, depths: Mapping[str, int], name: str, ideal: float
-    ) -> int:
+    def _smallest(self, trials: Trials, depths: Mapping[str, int], name: str, ideal: float) -> int:
         """Smallest depth of stream ``name``, the others as in ``depths``, that keeps ``ideal``."""
 
         def keeps(depth: int) -> bool:
-            return self._keeps(simulator, {**depths, name: depth}, ideal)
+            return self._keeps(trials, {**depths, name: depth}, ideal)
 
         if keeps(0):
             return 0
@@ -194,12 +204,10 @@ class _Search:
             low, high = (low, middle) if keeps(middle) else (middle, high)
         return high
 
-    def _keeps(self, simulator: Simulator, depths: Mapping[str, int], ideal: float) -> bool:
-        ii = self._limited_ii(simulator, depths)
+    @staticmethod
+    def _keeps(trials: Trials, depths: Mapping[str, int], ideal: float) -> bool:
+        ii = trials.ii(depths)
         return ii is not None and ii <= ideal * (1 + TOLERANCE)
-
-    def _limited_ii(self, simulator: Simulator, depths: Mapping[str, int]) -> float | None:
-        return self._ii(simulator, _pokes(simulator, depths))
 
     def _built_ii(self, depths: Mapping[str, int]) -> float | None:
         """II of the accelerator with these depths built in."""
@@ -209,34 +217,11 @@ class _Search:
         self.kept.building("without FIFOs" if name == "wires" else "with the FIFOs found")
         binary = build(rtl, accelerator, self.libraries)
         self.kept.builds += 1
-        with Simulator(binary, explain=False, watchdog_cycles=self._patience()) as simulator:
-            return self._ii(simulator, ())
-
-    def _ii(self, simulator: Simulator, pokes: tuple[tuple[str, str, int], ...]) -> float | None:
-        """Measured II; None if the accelerator stands still."""
-        found = self._simulated(simulator, pokes)
-        return None if found is None else found["ii_cycles"]
-
-    def _simulated(
-        self, simulator: Simulator, pokes: tuple[tuple[str, str, int], ...], pace_cycles: int = 0
-    ) -> Result:
-        """II and the most beats in each stream; None if the accelerator stands still."""
         self.simulations += 1
-
-        def simulate() -> Result:
-            frames = len(self.codes)
-            try:
-                result = simulator.run(
-                    self.codes, segment_frames=frames, pokes=pokes, pace_cycles=pace_cycles
-                )
-            except CheckError as error:
-                log.debug("%s", error)
-                return None
-            most = {name: int(stream.high_water) for name, stream in result.streams.items()}
-            return {"ii_cycles": result.ii_cycles, "high_water": most}
-
-        library = simulator.binary.library.parent.name
-        return self.kept.get([library, pokes, pace_cycles], simulate)
+        with Simulator(binary, explain=False, watchdog_cycles=self._patience()) as simulator:
+            return self.kept.get(
+                ["built", binary.library.parent.name], lambda: measured_ii(simulator, self.codes)
+            )
 
 
 class _GraphSearch(_Search):
@@ -250,53 +235,47 @@ class _GraphSearch(_Search):
         model = accelerator_cycles(self.accelerator)
         return max(MIN_WATCHDOG_CYCLES, model.latency_cycles + model.ii_cycles)
 
-    def _lowered(self, simulator: Simulator, ideal: float) -> dict[str, int]:
-        depths = self._held(simulator, ideal)
-        if not self._keeps(simulator, depths, ideal):
+    def _lowered(self, trials: Trials, ideal: float) -> dict[str, int]:
+        depths = self._held(trials, ideal)
+        if not self._keeps(trials, depths, ideal):
             log.warning("%s: FIFO depths stay at two frames", self.accelerator.name)
             depths = dict(self.deep)
         inside = branches(self.accelerator)
         large = [s for s in self.inner if s.name in inside and depths[s.name] > FIFO_BLOCK_DEPTH]
         others = [s.name for s in self.inner if depths[s.name] and s not in large]
-        depths = self._wired(simulator, depths, others, ideal)
+        depths = self._wired(trials, depths, others, ideal)
         for stream in large:
-            depths = self._cheaper(simulator, depths, stream, ideal)
+            depths = self._cheaper(trials, depths, stream, ideal)
         for name, depth in depths.items():
             log.info("stream %s: depth %d", name, depth)
         return depths
 
     def _wired(
-        self, simulator: Simulator, depths: dict[str, int], names: list[str], ideal: float
+        self, trials: Trials, depths: dict[str, int], names: list[str], ideal: float
     ) -> dict[str, int]:
         """With wires in place of as many of the FIFOs ``names`` as the interval allows."""
         wires = {**depths, **dict.fromkeys(names, 0)}
-        if not names or self._keeps(simulator, wires, ideal):
+        if not names or self._keeps(trials, wires, ideal):
             return wires
         if len(names) == 1:
             return depths
         half = len(names) // 2
-        depths = self._wired(simulator, depths, names[:half], ideal)
-        return self._wired(simulator, depths, names[half:], ideal)
+        depths = self._wired(trials, depths, names[:half], ideal)
+        return self._wired(trials, depths, names[half:], ideal)
 
     def _cheaper(
-        self, simulator: Simulator, depths: dict[str, int], stream: Stream, ideal: float
+        self, trials: Trials, depths: dict[str, int], stream: Stream, ideal: float
     ) -> dict[str, int]:
         """With a depth of fewer blocks of memory for ``stream``, if one keeps the interval."""
         for depth in cheaper_depths(depths[stream.name], stream.payload_bits):
             less = {**depths, stream.name: depth}
-            if self._keeps(simulator, less, ideal):
+            if self._keeps(trials, less, ideal):
                 return less
         return depths
 
-    def _held(self, simulator: Simulator, ideal: float) -> dict[str, int]:
+    def _held(self, trials: Trials, ideal: float) -> dict[str, int]:
         """Depths that let the deep accelerator's schedule pass, frames offered every ``ideal``."""
-        result = self._simulated(simulator, _pokes(simulator, self.deep), ceil(ideal))
-        if result is None:
-            raise CheckError(
-                f"{self.accelerator.name}: stands still when frames are offered evenly, one in "
-                f"{ceil(ideal)} cycles, with FIFOs of {self.deep} beats"
-            )
-        most = {name: result["high_water"][name] for name in self.deep}
+        most = trials.most(self.deep, ceil(ideal))
         log.info("most beats in each stream: %s", most)
         # A full FIFO takes no beat in the cycle in which it gives one: one place more.
         return {name: min(held + 1, self.deep[name]) for name, held in most.items()}
@@ -316,13 +295,6 @@ def cheaper_depths(depth: int, width: int) -> list[int]:
 def fifo_blocks(depth: int, width: int) -> int:
     """Blocks of 18 kbit of a FIFO; none where it lies in LUT RAM."""
     return 0 if depth <= FIFO_BLOCK_DEPTH else ram_blocks(depth, width)
-
-
-def _pokes(simulator: Simulator, depths: Mapping[str, int]) -> tuple[tuple[str, str, int], ...]:
-    top, accelerator = simulator.binary.top_name, simulator.accelerator
-    return tuple(
-        (fifo_scope(top, accelerator, name), "limit_q", depth) for name, depth in depths.items()
-    )
 
 
 def random_codes(accelerator: Accelerator, frames: int, seed: int) -> IntArray:

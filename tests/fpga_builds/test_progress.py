@@ -19,7 +19,7 @@ from fpga_builds.steps.train import training_bar
 from hls.ir import Accelerator
 from hls.sim import fifo_sizing
 from hls.sim.fifo_sizing import FifoSizing
-from hls.sim.kept_runs import KeptRuns, Result
+from hls.sim.kept_runs import KeptRuns
 from quant.checkpoint import load_tensors
 from quant.recipe import NetworkConfig, QuantConfig, Recipe, TrainConfig
 from quant.train import TrainOptions, train_recipe
@@ -208,13 +208,13 @@ def _context(folder: Path) -> StepContext:
     return cast(StepContext, names)
 
 
-def test_an_interrupted_hdl_step_tells_its_simulations_and_goes_on_from_them(
+def test_an_interrupted_hdl_step_tells_its_trials_and_goes_on_from_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[int] = []
     end_at: list[int] = [2]
 
-    def search(_accelerator: object, _folder: Path, *, kept: KeptRuns) -> FifoSizing:
+    def search(*_: object, kept: KeptRuns, **_folders: object) -> FifoSizing:
         kept.builds += 1
         for number in range(3):
             if number in end_at:
@@ -227,13 +227,13 @@ def test_an_interrupted_hdl_step_tells_its_simulations_and_goes_on_from_them(
     accelerator: Any = SimpleNamespace(with_fifo_depths=lambda _depths: "sized")
     with pytest.raises(Interrupted) as caught, context.reporter.interruptible(tmp_path):
         hdl._size_fifos(context, cast(Accelerator, accelerator))
-    assert "kept: compiled simulators of the FIFO search: 1, simulations: 2." in caught.value.hint
+    assert "kept: of the FIFO search compiled simulators: 1, trials: 2." in caught.value.hint
     end_at.clear()
     assert hdl._size_fifos(context, accelerator)[0] == "sized"
     assert ran == [0, 1, 2]
 
 
-def _ran(numbers: list[int], number: int) -> Result:
+def _ran(numbers: list[int], number: int) -> dict[str, float]:
     numbers.append(number)
     return {"ii_cycles": 1.0}
 

@@ -68,6 +68,9 @@ def test_the_page_has_measured_cycles_beside_the_models() -> None:
     row = next(line for line in csi_page([condense(body)]).splitlines() if "`enc_r8`" in line)
     assert "| 36,864 (36,864) | 87,470 (87,466) | 0.87 | - | 11,772 |" in row
     assert row.endswith("| - | 98 | - |")
+    proven = [m for m in body["metrics"] if m["name"] != "fifo_bits"]
+    proven.append(metric("fifo_bits", 0, "estimate"))
+    assert "| - | 0 | - |\n" in csi_page([condense({**body, "metrics": proven})])
     body["metrics"] += [metric(name, 7, "synth") for name in ("lut", "ff", "bram18", "dsp")]
     assert "| 98 | 7 / 7 / 7 / 7 |\n" in csi_page([condense(body)])
 

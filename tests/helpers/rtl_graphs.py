@@ -161,6 +161,73 @@ def residual(size: int = 6, width: int = 4) -> Accelerator:
     return graph(U4, image, nodes, name="residual")
 
 
+def unequal(
+    size: int, width: int, branches: tuple[tuple[int, ...], tuple[int, ...]], join: str
+) -> Accelerator:
+    """Two rows of convolutions on one image, joined by a concat or an add.
+
+    branches: kernel sizes of the convolutions of each; none: the image itself.
+    """
+    image = (size, size, width)
+    nodes: list[Node] = [
+        ("fork", duplicate(1, U4), ["x"], ["a0", "b0"]),
+        *_rows(image, branches),
+        _joined(image, branches, join, "y"),
+    ]
+    return graph(U4, image, nodes, name=f"unequal_{join}")
+
+
+def crnet_block(
+    size: int, width: int, branches: tuple[tuple[int, ...], tuple[int, ...]]
+) -> Accelerator:
+    """x + mix(two unequal rows of convolutions), behind a convolution, as in CRNet's decoder."""
+    image = (size, size, width)
+    nodes: list[Node] = [
+        *convolution("first", image, width, U4, ("x", "t0"), seed=1),
+        ("fork", duplicate(1, U4), ["t0"], ["r0", "r1"]),
+        ("both", duplicate(1, U4), ["r0"], ["a0", "b0"]),
+        *_rows(image, branches),
+        _joined(image, branches, "concat", "t1"),
+        *convolution("mix", (size, size, 2 * width), width, U4, ("t1", "t2"), kernel=1, seed=7),
+        ("sum", add(size * size, width, 1, U4), ["t2", "r1"], ["y"]),
+    ]
+    return graph(U4, image, nodes, name="crnet_block")
+
+
+def _rows(image: Image, branches: tuple[tuple[int, ...], tuple[int, ...]]) -> list[Node]:
+    """Convolutions from a0 to a1, a2, ..., and from b0."""
+    nodes: list[Node] = []
+    for name, kernels in zip("ab", branches, strict=True):
+        for i, kernel in enumerate(kernels):
+            ends, seed = (f"{name}{i}", f"{name}{i + 1}"), 10 * ord(name) + i
+            nodes += convolution(f"{name}{i}", image, image[2], U4, ends, kernel=kernel, seed=seed)
+    return nodes
+
+
+def _joined(
+    image: Image, branches: tuple[tuple[int, ...], tuple[int, ...]], join: str, target: str
+) -> Node:
+    pixels, width = image[0] * image[1], image[2]
+    ends = [f"{name}{len(kernels)}" for name, kernels in zip("ab", branches, strict=True)]
+    if join == "add":
+        return ("join", add(pixels, width, 1, U4), ends, [target])
+    return ("join", channels("concat", pixels, (width, width), 1, U4), ends, [target])
+
+
+def regrouped(size: int, width: int) -> Accelerator:
+    """The channels split, one half convolved, put together again, and the image enlarged."""
+    image, small = (size, size, width), (size // 2, size // 2, width)
+    pixels, parts = small[0] * small[1], (width // 2, width // 2)
+    nodes: list[Node] = [
+        ("halve", pool(image, (2, 2), 1, U4, maximum=1), ["x"], ["t0"]),
+        ("part", channels("split", pixels, parts, 1, U4), ["t0"], ["a", "b"]),
+        *convolution("c", (*small[:2], parts[0]), parts[0], U4, ("a", "c"), seed=6),
+        ("cat", channels("concat", pixels, parts, 1, U4), ["b", "c"], ["t1"]),
+        ("up", upsample(small, (2, 2), 1, U4), ["t1"], ["y"]),
+    ]
+    return graph(U4, image, nodes, name="regrouped")
+
+
 def small_network(size: int = 6, width: int = 4) -> Accelerator:
     """A network with one of everything, unfolded.
 

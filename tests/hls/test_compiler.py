@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +18,8 @@ from hls.compiler import STEPS, CompileOptions, FoldingTarget, compile_model, to
 from hls.ir import Accelerator
 from hls.qonnx_exec import run_qonnx
 from models.errors import CompileError, MismatchError
+
+ROOT = Path(reference.__file__).parents[1]
 
 
 def _frames(acc: Accelerator, count: int = 500, seed: int = 5) -> np.ndarray:
@@ -32,6 +36,24 @@ def test_power_of_two_network_gives_the_bits_of_qonnx(mlp: ModuleType, tmp_path:
     bits = reference.run(acc, to_codes(acc.input, x))
     np.testing.assert_array_equal(bits, out[:, 0::2] >= out[:, 1::2])
     assert 0.05 < bits[:, 2].mean() < 0.95
+
+
+def test_torch_is_not_loaded_to_compile_and_stays_usable(mlp: ModuleType, tmp_path: Path) -> None:
+    path = mlp.power_of_two_mlp(tmp_path / "net.onnx")
+    code = f"""
+import sys
+from pathlib import Path
+from hls.compiler import compile_model
+compile_model(Path({str(path)!r}), Path({str(tmp_path / "out")!r}))
+print([name for name in sys.modules if name.split(".")[0] in ("torch", "brevitas")])
+import torch
+from finn.custom_op.fpgadataflow import layernorm
+print(layernorm.torch.tensor is torch.tensor, layernorm.F.relu is torch.nn.functional.relu)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-2:] == ["[]", "True True"]
 
 
 def test_every_step_is_kept_and_the_result_loads(mlp: ModuleType, tmp_path: Path) -> None:

@@ -67,6 +67,32 @@ def test_batches_of_images_do_not_change_the_result(
     np.testing.assert_array_equal(run_qonnx(model, x), whole)
 
 
+def test_an_image_is_one_product_not_one_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each product is shared by all cores: hundreds of small ones wait for each other."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(-8, 8, (3, 5, 7, 4)).astype(np.float32)
+    weights = rng.integers(-8, 8, (4, 6)).astype(np.float32)
+    expected = np.einsum("nhwc,co->nhwo", x.astype(np.int64), weights.astype(np.int64))
+    wide = np.float32(1 << 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "matmul", None)
+        np.testing.assert_array_equal(qonnx_exec.integer_matmul(x, weights), expected)
+        product = qonnx_exec.integer_matmul(x * wide, weights * wide)
+    np.testing.assert_array_equal(product, expected << 24)
+    vectors = qonnx_exec.integer_matmul(x[:, 0, 0], weights)
+    np.testing.assert_array_equal(vectors, expected[:, 0, 0])
+
+
+def test_float_sums_of_a_frame_do_not_depend_on_its_batch(cnn: ModuleType, tmp_path: Path) -> None:
+    model = tidy(load_model(cnn.encoder(tmp_path / "net.onnx")))
+    shape = model.get_tensor_shape(model.graph.input[0].name)
+    x = np.random.default_rng(2).normal(0, 1, (9, *shape[1:])).astype(np.float32)
+    whole = run_qonnx(model, x)
+    alone = np.concatenate([run_qonnx(model, frame[None]) for frame in x])
+    np.testing.assert_array_equal(whole, alone)
+    assert run_qonnx(model, x[:0]).shape == (0, *whole.shape[1:])
+
+
 def test_sizes_of_a_resize_are_those_of_one_frame(cnn: ModuleType, tmp_path: Path) -> None:
     import onnx
 

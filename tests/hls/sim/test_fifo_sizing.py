@@ -13,10 +13,11 @@ from rtl_graphs import residual, small_network
 from sim_chains import Dense, chain
 
 import hls.sim.fifo_sizing as sizing
-from hls.beat_times import branches
+from hls.beat_times import beat_times, branches
 from hls.cycles import AcceleratorCycles, accelerator_cycles
 from hls.folding import Fold, apply_folding
 from hls.ir import Accelerator, Border, IntFormat, Layer, Stream
+from hls.sim import verilate
 from hls.sim.engine import simulate
 from hls.sim.fifo_sizing import FifoSizing, random_codes, size_fifos
 from hls.sim.kept_runs import KeptRuns
@@ -113,13 +114,13 @@ def test_a_search_that_was_interrupted_goes_on_from_its_simulations(
             return str(kept)
 
     monkeypatch.setattr(sizing.Simulator, "run", run)
-    assert search("a") == "compiled simulators of the FIFO search: 1"
-    assert told == ["builds the simulator without FIFOs", "simulation 1"]
+    assert search("a") == "of the FIFO search compiled simulators: 1"
+    assert told == ["builds the simulator without FIFOs", "trial 1"]
     left[0] = 3
-    assert search("a") == "compiled simulators of the FIFO search: 2, simulations: 2"
+    assert search("a") == "of the FIFO search compiled simulators: 2, trials: 2"
     left[0] = 4
-    assert search("a") == "compiled simulators of the FIFO search: 2, simulations: 5"
-    assert told[-1] == "simulation 6"
+    assert search("a") == "of the FIFO search compiled simulators: 2, trials: 5"
+    assert told[-1] == "trial 6"
     assert search("a") == whole
     assert ran[0] == whole.simulations  # each of them once
     search("b")
@@ -146,10 +147,15 @@ def test_depths_that_do_not_keep_their_promise_are_an_error(
 
 def test_our_kernels_need_no_fifo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accelerator = chain(12, [Dense(24, 4, 3), Dense(16, 2, 4), Dense(6, 3, 8)])
-    found = size_fifos(accelerator, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(sizing, "build", None)  # proven, without any library
+        found = size_fifos(accelerator, tmp_path)
     assert set(found.depths.values()) == {0}
-    assert found.simulations == 1
+    assert found.simulations == 0
     assert found.ii_cycles == found.ideal_ii_cycles == 48
+    measured = size_fifos(accelerator, tmp_path, write_rtl=write_rtl)
+    assert (measured.depths, measured.ii_cycles) == (found.depths, found.ii_cycles)
+    assert measured.simulations == 1
     # the search itself comes to the same, with every FIFO there and its limit at 0
     low = AcceleratorCycles(ii_cycles=1, latency_cycles=1000, bottleneck="none")
     monkeypatch.setattr(sizing, "accelerator_cycles", lambda _: low)
@@ -166,7 +172,17 @@ def test_branches_lie_between_forks_and_joins() -> None:
     assert branches(chain(12, [Dense(24, 4, 3), Dense(16, 2, 4)])) == set()
 
 
-def test_a_branch_that_holds_back_the_other_one(tmp_path: Path) -> None:
+def test_a_branch_that_holds_back_the_other_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Path] = []
+    build_library = verilate._build_library
+
+    def counted(plan: verilate.BuildPlan, folder: Path, jobs: int) -> None:
+        built.append(folder)
+        build_library(plan, folder, jobs)
+
+    monkeypatch.setattr(verilate, "_build_library", counted)
     folds = {"fork": Fold(2), "win_c": Fold(2), "fc_c": Fold(2, 2), "act_c": Fold(2)}
     accelerator = apply_folding(residual(), {**folds, "sum": Fold(2)})
     ideal = accelerator_cycles(accelerator).ii_cycles
@@ -175,7 +191,13 @@ def test_a_branch_that_holds_back_the_other_one(tmp_path: Path) -> None:
     codes = random_codes(accelerator, 12, 1)
     with pytest.raises(CheckError, match="deadlock"):
         simulate(wires, codes)
-    found = size_fifos(accelerator, tmp_path / "sizing")
+    assert not len(beat_times(accelerator).ends)
+    built.clear()
+    libraries = tmp_path / "libraries"
+    found = size_fifos(accelerator, tmp_path / "sizing", libraries=libraries)
+    sized = accelerator.with_fifo_depths(found.depths)
+    binary = build(write_rtl(sized, tmp_path / "sized"), sized, libraries)
+    assert [binary.library.parent] == [folder.resolve() for folder in built]
     assert found.wires_ii_cycles is None
     assert found.ii_cycles == found.ideal_ii_cycles == ideal
     depth = found.depths["fork_sum"]
@@ -184,6 +206,7 @@ def test_a_branch_that_holds_back_the_other_one(tmp_path: Path) -> None:
     assert 2 * (6 + 2) <= depth <= 3 * (6 + 2)
     # two thirds of it, built in, are too few
     short = accelerator.with_fifo_depths({"fork_sum": depth * 2 // 3})
+    assert not len(beat_times(short).ends)
     binary = build(write_rtl(short, tmp_path / "s"), short, tmp_path / "s" / "sim")
     with pytest.raises(CheckError, match="deadlock"):
         simulate(binary, codes)
