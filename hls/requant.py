@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 
-MAX_SHIFT = 20
+MAX_SHIFT = 40
 LIMIT = 1 << 62
 
 

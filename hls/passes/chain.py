@@ -34,6 +34,9 @@ from hls.passes.quantizer import smallest_format
 from hls.passes.thresholds import accumulator_range
 from models.errors import CompileError
 
+MAX_SUM_BITS = 53
+"""Widest sum without its sign [bit]: float64 holds it exactly."""
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -250,8 +253,7 @@ class AnnotateIntegers(Transformation):
         if node.op_type == "MatMul":
             if model.get_tensor_datatype(node.input[1]).is_integer():
                 low, high = tensor_range(model, node.output[0])
-                fmt = smallest_format(min(low, -1), high)
-                model.set_tensor_datatype(node.output[0], datatype_of(fmt))
+                model.set_tensor_datatype(node.output[0], _sum_type(node, min(low, -1), high))
         elif node.op_type in RESHAPING or len(names) > 1:
             model.set_tensor_datatype(node.output[0], _result_type(model, node, names))
 
@@ -262,4 +264,16 @@ def _result_type(model: ModelWrapper, node: NodeProto, names: list[str]) -> Data
     ranges = [(int(t.min()), int(t.max())) for t in types]
     if node.op_type not in ("ReduceSum", "Add") and len(set(types)) == 1:
         return types[0]
-    return datatype_of(smallest_format(*_combined(model, node, ranges)))
+    return _sum_type(node, *_combined(model, node, ranges))
+
+
+def _sum_type(node: NodeProto, low: int, high: int) -> DataType:
+    """The smallest type for the sums of ``node``, which lie in [low, high]."""
+    bits = max(low.bit_length(), high.bit_length())
+    if bits > MAX_SUM_BITS:
+        raise CompileError(
+            f"{label(node)}: its sums need {bits} bits and a sign, the limit is {MAX_SUM_BITS}: "
+            "what is computed in float64 would not be exact",
+            hint="put a quantizer before it, or take fewer bits",
+        )
+    return datatype_of(smallest_format(low, high))

@@ -22,6 +22,7 @@ from hls.passes.graph import (
     is_join,
     label,
 )
+from hls.passes.quantizer import parse_quantizer
 from hls.passes.unmapped import reason
 from models.errors import CompileError
 
@@ -139,6 +140,9 @@ def check_quantized(model: ModelWrapper) -> None:
             hint="train it quantization-aware with Brevitas (QuantIdentity at the input, "
             "QuantLinear or QuantConv2d, QuantReLU) and export QONNX",
         )
+    for node in model.graph.node:
+        if node.op_type in QUANT_OPS:
+            parse_quantizer(model, node)
     _check_first(model, first_node(model))
     states = {model.graph.input[0].name: _Value.CODES if _integer_input(model) else _Value.FLOAT}
     for node in nodes:
