@@ -25,7 +25,7 @@ def window(
     around = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=value)
     views = np.lib.stride_tricks.sliding_window_view(around, kernel, axis=(1, 2))
     ordered = views.transpose(0, 1, 2, 4, 5, 3)  # [n, oy, ox, ky, kx, c]
-    return ordered.reshape(*ordered.shape[:3], -1)
+    return ordered.reshape(*ordered.shape[:3], kernel[0] * kernel[1] * x.shape[3])
 
 
 def pool(x: Array, kernel: tuple[int, int], *, maximum: bool) -> Array:
