@@ -182,8 +182,8 @@ def require_cycles(body: dict[str, Any], accelerator: Accelerator, part: Device)
     """Raise CheckError unless the netlist needs the cycles of the model of the RTL."""
     model = accelerator_cycles(accelerator)
     latency, interval = body["latency_cycles"], body["ii_cycles"]
-    close = abs(latency - model.latency_cycles) <= 0.1 * model.latency_cycles
-    if not close or (interval is not None and abs(interval / model.ii_cycles - 1) > 0.02):
+    slow = interval is not None and abs(interval / model.ii_cycles - 1) > 0.02
+    if slow or latency != model.latency_cycles:
         raise CheckError(
             f"the netlist for {part.name} needs {interval} cycles per frame and {latency} of "
             f"latency; the model {model.ii_cycles} and {model.latency_cycles}",
