@@ -13,6 +13,7 @@ from typing import Any
 
 from fpga_builds.markdown import markdown_code, markdown_row, markdown_text
 from hls.devices import device
+from models.errors import CompileError
 
 METRICS = (
     ("nmse_db", "rtlsim"),
@@ -125,11 +126,18 @@ class Values:
         return "-" if value is None else format(value / unit, form)
 
     def resources(self) -> list[str]:
-        """Estimated LUT, BRAM18 and DSP, each with the share of the part that it takes."""
-        part = device(self.part)
+        """Estimated LUT, BRAM18 and DSP, each with the share of the part that it takes.
+
+        A part that is not one of ours, as in a report of another version, has no shares.
+        """
+        try:
+            totals = device(self.part)
+        except CompileError:
+            totals = None
         cells = []
         for name in RESOURCES:
-            percent = 100 * (self.value(name, "estimate") or 0) / getattr(part, name)
+            value = self.value(name, "estimate")
+            percent = 100 * (value or 0) / getattr(totals, name) if totals else 0.0
             share = f" ({percent:.0f} %)" if percent >= 1 else " (< 1 %)" if percent else ""
             cells.append(self.cell(name, "estimate") + share)
         return cells

@@ -27,7 +27,7 @@ from hls.compile_options import CompileOptions, FoldingTarget
 from hls.devices import device
 from hls.ir import Accelerator, Border
 from models.errors import CompileError
-from models.files import storage_guard
+from models.files import storage_error, storage_guard
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
@@ -82,14 +82,18 @@ def compile_model(
     Raises:
         CompileError: the model or the folding cannot be mapped; the message says why.
         MismatchError: a step changed a result on the golden frames.
+        StorageError: ``out_dir`` cannot be made or written.
     """
     from hls.finn_env import setup_finn
 
     options = options or CompileOptions()
     if not model_path.is_file():
         raise CompileError(f"{model_path}: no such file", hint="run `phyfold export` first")
-    with storage_guard(out_dir):
+    try:
         out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(out_dir, error) from error
+    with storage_guard(out_dir):
         for number, step in enumerate(STEPS):
             (out_dir / f"{number:02d}_{step}.onnx").unlink(missing_ok=True)
         setup_finn(out_dir / "finn")

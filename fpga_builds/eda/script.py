@@ -83,6 +83,9 @@ def finish(top: str, family: str, units: Sequence[str]) -> list[str]:
         f"setattr -mod -unset keep_hierarchy {kept}",
         "flatten -noscopeinfo",
         "setattr -unset src -unset module_not_derived */c:* */w:*",
+        # Of cells of the library too: the folder that it lies in is another one in each run.
+        "setattr -unset src =*/*",
+        "setattr -mod -unset src =*",
         f"tee -q -o {STAT_FLAT} stat -json -top {top}",
         f"write_json {NETLIST_JSON}",
         f"write_verilog -noattr {NETLIST_VERILOG}",

@@ -48,6 +48,7 @@ RUN = (
 
 SMALLER = (
     (r"fullycon_w\w+", NAME),
+    (r"'conv\*'", "'fully*'"),
     (r"--frames \d+", "--frames 64"),
     (r"--quick$", "--quick --jobs 1"),
     (r"(models\.baselines)$", r"\1 --frames 300 --out baselines.json"),
@@ -95,7 +96,7 @@ STANDS_FOR = {
     "N": "5",
 }
 """What words in capitals stand for where inline code shows the form of a command."""
-OURS = re.compile(r"(\.venv/bin/)?(phyfold|python|pytest|make)\b")
+OURS = re.compile(r"(\.venv/bin/)?(phyfold|python|pytest|make) ")
 
 
 def plain(text: str) -> str:
@@ -115,7 +116,7 @@ SHOWN = once(command for block in blocks("sh") for command in commands(block))
 INLINE = once(
     command
     for place, text in code_spans()
-    if text.split()[0] in FOREIGN or (OURS.match(text) and text != "make")
+    if text.split()[0] in FOREIGN or OURS.match(text)
     for command in split(place, re.sub(r"\[.*\]", "", text))
 )
 

@@ -149,5 +149,5 @@ def test_a_folder_that_cannot_be_written_is_a_storage_error(
 ) -> None:
     path = mlp.power_of_two_mlp(tmp_path / "net.onnx")
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageError, match="cannot be written"):
+    with pytest.raises(StorageError, match="could not be written"):
         compile_model(path, tmp_path / "file" / "out")

@@ -314,12 +314,17 @@ def test_files_of_others_are_read_through_these_limits() -> None:
     for name, place in readers.items():
         assert {p for p, c in calls() if named(c).split(".")[-1] == name.split(".")[-1]} == {place}
     assert not [p for p, c in calls() if named(c) in ("onnx.load", "onnx.load_model")]
-    wrappers = {(p, ast.unparse(c.args[0])) for p, c in calls() if named(c).endswith("Wrapper")}
+    wrappers = {
+        (p, ast.unparse(c.args[0]))
+        for p, c in calls()
+        if named(c).endswith(("Wrapper", "IndexedModel"))
+    }
     assert wrappers == {
         ("hls/qonnx_exec.py", "read_model(Path(model))"),
         ("fpga_builds/amd/finn_flow.py", "read_model(Path(job.model), finn=True)"),
         # made by this process: a copy, and what FINN itself wrote in its folder
         ("hls/finn_ops/fifos.py", "model.model"),
+        ("hls/indexed_model.py", "shape_inference.infer_shapes(model.model)"),
         ("fpga_builds/amd/finn_flow.py", "getCustomOp(part).get_nodeattr('model')"),
     }
 
