@@ -9,17 +9,17 @@ mismatch, unless qonnx' own execution of the frame agrees with the hardware.
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from hls.ir import Accelerator, IntArray, Layer
+from hls.passes.spans import COLUMNS
 from models.errors import CompileError
 from models.files import write_atomic
 from models.limits import UNREADABLE, load_arrays
@@ -113,37 +113,18 @@ class FloatLimits:
     def save(self, folder: Path) -> None:
         """Write ``float32.npz``."""
         stages = self.stages
-        arrays = {
-            "names": np.array([(s.layer, s.quantizer) for s in stages], np.str_).reshape(-1, 2),
-            "scale": np.array([s.scale for s in stages], np.float64),
-            "bias": np.array([s.bias for s in stages], np.int64),
-            "bipolar": np.array([s.bipolar for s in stages], np.bool_),
-            "spans": None,
-            "outputs": self.outputs,
-        }
         buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, array in arrays.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    if array is None:
-                        self._write_spans(member)
-                    else:
-                        np.lib.format.write_array(member, array)
+        np.savez_compressed(
+            buffer,
+            names=np.array([(s.layer, s.quantizer) for s in stages], np.str_).reshape(-1, 2),
+            scale=np.array([s.scale for s in stages], np.float64),
+            bias=np.array([s.bias for s in stages], np.int64),
+            bipolar=np.array([s.bipolar for s in stages], np.bool_),
+            counts=np.array([len(s.spans) for s in stages], np.int64),
+            outputs=self.outputs,
+            **_packed([s.spans for s in stages]),  # type: ignore[arg-type]
+        )
         write_atomic(folder / FILE, buffer.getvalue())
-
-    def _write_spans(self, member: IO[bytes]) -> None:
-        """The number of the stage, then the columns of its spans: [entries, 6], column by column.
-
-        In this order they are compressed faster and further, and no copy of all is made.
-        """
-        count = self.fragile
-        header = {"descr": "<i8", "fortran_order": count > 0, "shape": (count, 6)}
-        np.lib.format.write_array_header_1_0(member, header)
-        for index, stage in enumerate(self.stages):
-            member.write(np.full(len(stage.spans), index, "<i8").tobytes())
-        for column in range(5):
-            for stage in self.stages:
-                member.write(stage.spans[:, column].astype("<i8").tobytes())
 
     @classmethod
     def load(cls, folder: Path) -> FloatLimits:
@@ -153,22 +134,59 @@ class FloatLimits:
             return cls()
         try:
             data = load_arrays(path)
-            names, spans = data["names"], data["spans"]
-            facts = zip(names, data["scale"], data["bias"], data["bipolar"], strict=True)
+            tables = _unpacked(data)
+            facts = zip(
+                *(data[name] for name in ("names", "scale", "bias", "bipolar")), tables, strict=True
+            )
             stages = tuple(
                 Stage(
                     *(str(layer), str(quantizer), float(scale)),
                     bias=int(bias),
                     bipolar=bool(bipolar),
-                    spans=spans[spans[:, 0] == i, 1:],
+                    spans=spans,
                 )
-                for i, ((layer, quantizer), scale, bias, bipolar) in enumerate(facts)
+                for (layer, quantizer), scale, bias, bipolar, spans in facts
             )
             return cls(stages, data["outputs"])
         except (*UNREADABLE, IndexError) as error:
             raise CompileError(
                 f"{path}: not readable ({error})", hint="run `phyfold compile` again"
             ) from error
+
+
+def _packed(tables: Sequence[IntArray]) -> dict[str, IntArray]:
+    """The columns of all spans as small integers, most of them equal: quickly written, read again.
+
+    Channel, step and threshold as differences to the row before, low and high to the threshold.
+    """
+    packed: dict[str, IntArray] = {}
+    for index, name in enumerate(COLUMNS):
+        parts = [
+            table[:, index] if index < 3 else table[:, index] - table[:, 2] for table in tables
+        ]
+        column = np.concatenate([np.zeros(0, np.int64), *parts])
+        column = np.diff(column, prepend=0) if index < 3 else column
+        ends = int(column.min(initial=0)), int(column.max(initial=0))
+        packed[name] = column.astype(np.result_type(np.int8, *map(_smallest_type, ends)))
+    return packed
+
+
+def _smallest_type(value: int) -> np.dtype[Any]:
+    """The smallest signed type that holds ``value``."""
+    return np.min_scalar_type(min(value, -value - 1))
+
+
+def _unpacked(data: Mapping[str, npt.NDArray[Any]]) -> list[IntArray]:
+    """The spans of every stage, of what `_packed` gave; ValueError if the sizes disagree."""
+    counts = data["counts"]
+    rows = len(data[COLUMNS[0]])
+    if (counts < 0).any() or int(counts.sum()) != rows:
+        raise ValueError(f"{rows} spans, announced are {counts.tolist()}")
+    table = np.empty((rows, len(COLUMNS)), np.int64, order="F")
+    for index, name in enumerate(COLUMNS):
+        column = data[name]
+        table[:, index] = np.cumsum(column, dtype=np.int64) if index < 3 else column + table[:, 2]
+    return np.split(table, np.cumsum(counts)[:-1]) if len(counts) else []
 
 
 def limits_of(

@@ -17,7 +17,7 @@ from hls import reference
 from hls.borders import channels_last, decide_outputs
 from hls.compiler import CompileOptions, compile_model
 from hls.float32_frames import FloatReference, Verdict
-from hls.float32_limits import FILE, FloatLimits
+from hls.float32_limits import FILE, FloatLimits, Stage
 from hls.ir import Accelerator
 from hls.passes.spans import widen
 from hls.qonnx_exec import load_model, run_qonnx
@@ -272,6 +272,40 @@ def test_limits_are_written_and_read_again(mlp: ModuleType, tmp_path: Path) -> N
     np.testing.assert_array_equal(limits.outputs, again.outputs)
     layers = {la.name for la in found.accelerator.layers if la.kind in ("thresholding", "requant")}
     assert {stage.layer for stage in again.stages} == layers
+
+
+def test_limits_of_many_thresholds_are_a_small_file_that_is_read_again(tmp_path: Path) -> None:
+    """Two layers of 16 bits; what is unpacked of a file has a limit (`models.limits`)."""
+    steps, channels = 2**16 - 1, 4
+    step, channel = np.tile(np.arange(steps), channels), np.repeat(np.arange(channels), steps)
+    at = 512 * (step - 2**15) + 7 * channel - 256
+    table = np.stack([channel, step, at, at - 1 - channel, at + 200], axis=1)
+    last = np.array([[0, 3, -(2**52), -(2**52) - 300, 2**52], [5, 0, 2**52, -(2**52), 2**52]])
+    stages = [
+        Stage(f"act{i}", f"q{i}", 0.5, bias=-(2**15), bipolar=False, spans=spans)
+        for i, spans in enumerate((table, last[:0], table + np.array([0, 0, 3, 3, 3]), last))
+    ]
+    limits = FloatLimits(tuple(stages[:3]))
+    limits.save(tmp_path)
+    with np.load(tmp_path / FILE) as arrays:
+        assert sum(arrays[name].nbytes for name in arrays.files) < 16 * limits.fragile
+    assert (tmp_path / FILE).stat().st_size < limits.fragile / 10
+    for kept in (limits, FloatLimits(tuple(stages))):
+        kept.save(tmp_path)
+        again = FloatLimits.load(tmp_path)
+        for one, two in zip(kept.stages, again.stages, strict=True):
+            np.testing.assert_array_equal(one.spans, two.spans)
+            assert two.spans.dtype == np.int64
+
+
+def test_limits_whose_counts_do_not_fit_are_named(tmp_path: Path) -> None:
+    stage = Stage("act0", "q", 1.0, bias=0, bipolar=False, spans=np.array([[0, 0, 1, 0, 1]]))
+    FloatLimits((stage,)).save(tmp_path)
+    with np.load(tmp_path / FILE) as arrays:
+        held = dict(arrays)
+    np.savez(tmp_path / FILE, **{**held, "counts": np.array([2])})
+    with pytest.raises(CompileError, match=r"not readable \(1 spans, announced are \[2\]\)"):
+        FloatLimits.load(tmp_path)
 
 
 def test_a_folder_without_the_file_has_no_limits_and_a_broken_one_is_named(tmp_path: Path) -> None:
