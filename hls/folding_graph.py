@@ -9,7 +9,8 @@ on every stream. Deterministic; a local optimum.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -65,8 +66,10 @@ class _Solver:
         self.layers = without_converters(acc)
         self.links = _links(self.layers)
         self.inputs: dict[int, list[_Link]] = {i: [] for i in range(len(self.layers))}
+        self.outputs: dict[int, list[_Link]] = {i: [] for i in range(len(self.layers))}
         for link in self.links:
             self.inputs[link.after].append(link)
+            self.outputs[link.before].append(link)
         self.followers = {
             i
             for i, la in enumerate(self.layers)
@@ -93,33 +96,54 @@ class _Solver:
 
     def search(self) -> dict[int, Fold]:
         """From the fewest multipliers on, layer by layer to the least total."""
-        chosen = self._complete({i: options[0] for i, options in self.options.items()})
-        best = self.total(chosen)
+        chosen = {i: options[0] for i, options in self.options.items()}
+        for i in range(len(self.layers)):
+            if i in self.followers:
+                chosen[i] = Fold(chosen[self.inputs[i][0].before].pe)
         for _ in range(SWEEPS):
-            before = best
+            changed = False
             for i, options in self.options.items():
-                for fold in options:
-                    trial = self._complete({**chosen, i: fold})
-                    score = self.total(trial)
-                    if score < best:
-                        chosen, best = trial, score
-            if best == before:
+                best = self._change(chosen, i, options)
+                changed = changed or best != chosen[i]
+                chosen |= self._with_followers(i, best)
+            if not changed:
                 break
         return chosen
 
-    def _complete(self, chosen: Mapping[int, Fold]) -> dict[int, Fold]:
-        """Followers take the width of what comes in."""
-        result = dict(chosen)
-        for i in range(len(self.layers)):
-            if i in self.followers:
-                result[i] = Fold(result[self.inputs[i][0].before].pe)
+    def _change(self, chosen: dict[int, Fold], index: int, options: list[Fold]) -> Fold:
+        """The folding of one layer for the least total; the present one if no other is better.
+
+        What the layer and its followers do not touch is the same for every choice.
+        """
+        best = chosen[index]
+        touched = self._with_followers(index, best)
+        links = {link for i in touched for link in (*self.inputs[i], *self.outputs[i])}
+        least = self._score(touched, links, chosen)
+        for fold in options:
+            trial = self._with_followers(index, fold)
+            score = self._score(trial, links, ChainMap(trial, chosen))
+            if score < least:
+                best, least = fold, score
+        return best
+
+    def _with_followers(self, index: int, fold: Fold) -> dict[int, Fold]:
+        """The layer, and those behind it that take the width of what comes in."""
+        result = {index: fold}
+        pending = [index]
+        while pending:
+            for link in self.outputs[pending.pop()]:
+                if link.after in self.followers and self.inputs[link.after][0] is link:
+                    result[link.after] = Fold(fold.pe)
+                    pending.append(link.after)
         return result
 
-    def total(self, chosen: Mapping[int, Fold]) -> Score:
-        """Score of a whole folding."""
+    def _score(
+        self, layers: Mapping[int, Fold], links: Iterable[_Link], chosen: Mapping[int, Fold]
+    ) -> Score:
+        """Sum over ``layers`` and ``links``."""
         slow, extra = 0, 0
-        weight = sum(self.own_weight(i, fold) for i, fold in chosen.items())
-        for link in self.links:
+        weight = sum(self.own_weight(i, fold) for i, fold in layers.items())
+        for link in links:
             score = self.link_score(link, chosen[link.before], chosen[link.after])
             slow, extra, weight = slow + score[0], extra + score[1], weight + score[2]
         return slow, extra, weight

@@ -34,8 +34,8 @@ from qonnx.transformation.general import (
     SortGraph,
 )
 
+from hls.node_order import sorted_places
 from hls.places import Places
-from models.errors import CompileError
 
 COMMUTATIVE = ("Add", "Mul", "And", "Or", "Xor", "Sum")
 
@@ -309,14 +309,7 @@ class IndexedModel(ModelWrapper):  # type: ignore[misc]
         nodes = list(self.graph.node)
         if len(nodes) == 1:
             return
-        producer = {name: i for i, node in reversed([*enumerate(nodes)]) for name in node.output}
-        given = {item.name for item in (*self.graph.initializer, *self.graph.input)}
-        needs: dict[int, set[int]] = {}
-        for index, node in enumerate(nodes):
-            before = {producer[name] for name in node.input if name in producer}
-            if before or any(name in given for name in node.input):
-                needs[index] = before
-        order = _by_depth(needs)
+        order = sorted_places(self.graph)
         if order != list(range(len(nodes))):
             sorted_nodes = [nodes[i] for i in order]
             del self.graph.node[:]
@@ -342,33 +335,6 @@ class IndexedModel(ModelWrapper):  # type: ignore[misc]
                     self.set_initializer(twin, value)
                     self.set_tensor_datatype(twin, self.get_tensor_datatype(name))
                     node.input[index] = twin
-
-
-def _by_depth(needs: dict[int, set[int]]) -> list[int]:
-    """Items behind all that they need, those of one depth in their own order."""
-    missing = {item: len(before) for item, before in needs.items()}
-    users: dict[int, list[int]] = {}
-    for item, before in needs.items():
-        for need in before:
-            users.setdefault(need, []).append(item)
-    layer = [item for item, count in missing.items() if not count]
-    layer += [need for need in users if need not in needs]
-    order: list[int] = []
-    while layer:
-        order += sorted(layer)
-        following = []
-        for item in layer:
-            for user in users.get(item, ()):
-                missing[user] -= 1
-                if not missing[user]:
-                    following.append(user)
-        layer = following
-    if len(order) < len(needs):
-        raise CompileError(
-            "the graph has a cycle: nodes need what they give",
-            hint="export the network again, as a chain of layers from input to output",
-        )
-    return order
 
 
 def _infer_shapes(model: IndexedModel) -> tuple[IndexedModel, bool]:

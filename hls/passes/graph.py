@@ -164,16 +164,11 @@ Rewrite = Callable[[ModelWrapper, NodeProto], bool]
 
 
 def at_all(model: ModelWrapper, rewrite: Rewrite) -> bool:
-    """Call ``rewrite`` once at every node; True if any was rewritten."""
+    """Call ``rewrite`` once at every node that is still there; True if any was rewritten."""
     indexed = IndexedModel.of(model)
     with indexed.tracked():
-        return rewrite_all(indexed, list(indexed.graph.node), rewrite)
-
-
-def rewrite_all(model: ModelWrapper, nodes: list[NodeProto], rewrite: Rewrite) -> bool:
-    """Call ``rewrite`` once at each of the nodes that is still in the graph."""
-    indexed = IndexedModel.of(model)
-    return sum(rewrite(indexed, node) for node in nodes if indexed.holds(node)) > 0
+        nodes = list(indexed.graph.node)
+        return sum(rewrite(indexed, node) for node in nodes if indexed.holds(node)) > 0
 
 
 def run_foreign(model: ModelWrapper, transformation: Transformation) -> ModelWrapper:

@@ -14,8 +14,8 @@ from hls.passes.scales import FACTORS
 class ScalePastFork(Transformation):
     """y = x * s used n times -> n factors of x; the integers fork instead.
 
-    Offsets likewise. Called again until the tensor behind every one of them has one user (or is the
-    output alone).
+    Offsets likewise, and what stands before them: the tensor behind every one of them has one user
+    then (or is the output alone).
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
@@ -23,7 +23,15 @@ class ScalePastFork(Transformation):
         return model, at_all(model, self.at)
 
     def at(self, model: ModelWrapper, node: NodeProto) -> bool:
-        """Copy the factor ``node``; False if it is none, or stands before no fork."""
+        """Copy the factor ``node`` and those before it; False if it stands before no fork."""
+        if not self._copied(model, node):
+            return False
+        before = model.find_producer(node.input[0])
+        while before is not None and self._copied(model, before):
+            before = model.find_producer(before.input[0])
+        return True
+
+    def _copied(self, model: ModelWrapper, node: NodeProto) -> bool:
         if node.op_type not in (*FACTORS, "Add") or not is_constant(model, node.input[1]):
             return False
         name = node.output[0]

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
@@ -12,7 +10,7 @@ from qonnx.transformation.general import SortGraph
 
 from hls.indexed_model import IndexedModel
 from hls.passes.chain import AnnotateIntegers
-from hls.passes.graph import QUANT_OPS, rewrite_all
+from hls.passes.graph import QUANT_OPS, at_all, is_join
 from hls.passes.integer_input import SplitInputQuantizer
 from hls.passes.integer_thresholds import (
     IntegerThresholds,
@@ -22,62 +20,69 @@ from hls.passes.integer_thresholds import (
 from hls.passes.integer_weights import IntegerWeights
 from hls.passes.scale_past_fork import ScalePastFork
 from hls.passes.scale_past_join import ScalePastJoin
-from hls.passes.scale_past_pool import ScalePastPool
+from hls.passes.scale_past_pool import ScalePastPool, pool_of
 from hls.passes.scale_past_reshaping import ScalePastReshaping
-from hls.passes.scales import ScalePastMatMul
+from hls.passes.scales import FACTORS, ScalePastMatMul
 from hls.passes.ties import TieReport
 
 
 class MoveScales(Transformation):
     """Factors move as far towards the next quantizer as they can, and what is integer is annotated.
 
-    Called again until none of its steps moves anything.
+    Before: nodes in topological order. One walk along the streams is enough: when a node is
+    visited, all that can come to it stands right before it. A second run changes nothing.
     """
 
-    STEPS = (ScalePastFork, ScalePastMatMul, ScalePastPool, ScalePastReshaping, ScalePastJoin)
+    STEPS = (ScalePastMatMul, ScalePastPool, ScalePastReshaping, ScalePastJoin)
 
     def __init__(self) -> None:
         super().__init__()
+        self.fork = ScalePastFork()
         self.steps = [step().at for step in self.STEPS]
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         """In the whole graph."""
-        return model, self._move(model, lambda: list(model.graph.node))
+        return model, at_all(model, self._move)
 
     def behind(self, model: IndexedModel, names: list[str]) -> None:
-        """Behind the tensors ``names``, up to the next quantizers: nothing changed elsewhere."""
-        while self._move(model, lambda: nodes_behind(model, names)):
-            pass
+        """Behind the tensors ``names``, up to the next quantizers: nothing changed elsewhere.
 
-    def _move(self, model: ModelWrapper, nodes: Callable[[], list[NodeProto]]) -> bool:
-        """Each step to its own fixed point, from the simplest on."""
-        moved = False
-        self._annotate(model, nodes())
+        The walk ends at joins that stay as they are: these wait for their other input.
+        """
+        found = [n for n in map(model.find_producer, names) if n is not None]
+        pending = {node.output[0]: node for node in found}
+        while pending:
+            node = min(pending.values(), key=model.place)
+            del pending[node.output[0]]
+            users = [u for name in node.output for u in model.find_consumers(name)]
+            old = model.get_tensor_datatype(node.output[0])
+            moved = self._move(model, node)
+            same = not moved and model.get_tensor_datatype(node.output[0]) == old
+            if same and node not in found and is_join(model, node):
+                continue
+            pending |= {u.output[0]: u for u in users if u.op_type not in QUANT_OPS}
+
+    def _move(self, model: ModelWrapper, node: NodeProto) -> bool:
+        """Let all that stands before ``node`` pass it, and annotate what it gives."""
+        moved = self.fork.at(model, node)
         for step in self.steps:
-            changed = False
-            while rewrite_all(model, nodes(), step):
-                changed = True
-            if changed:
-                self._annotate(model, nodes())
+            while step(model, node):
                 moved = True
+        AnnotateIntegers.annotate(model, node)
+        if moved:
+            last = pool_of(model, node) or node
+            self._fork_behind(model, last.output[0])
         return moved
 
-    @staticmethod
-    def _annotate(model: ModelWrapper, nodes: list[NodeProto]) -> None:
-        for node in nodes:
-            AnnotateIntegers.annotate(model, node)
-
-
-def nodes_behind(model: IndexedModel, names: list[str]) -> list[NodeProto]:
-    """The nodes that give the tensors ``names``, and all behind these up to the next quantizers."""
-    found: dict[str, NodeProto] = {}
-    pending = [n for n in map(model.find_producer, names) if n is not None]
-    while pending:
-        node = pending.pop()
-        if node.output[0] not in found and node.op_type not in QUANT_OPS:
-            found[node.output[0]] = node
-            pending += [user for name in node.output for user in model.find_consumers(name)]
-    return sorted(found.values(), key=model.place)
+    def _fork_behind(self, model: ModelWrapper, name: str) -> None:
+        """Copy the factors behind tensor ``name`` where they stand before a fork."""
+        factors: list[NodeProto] = []
+        users = model.find_consumers(name)
+        while len(users) == 1 and users[0].op_type in FACTORS:
+            factors += users
+            users = model.find_consumers(users[0].output[0])
+        for factor in reversed(factors):
+            self.fork.at(model, factor)
 
 
 class IntegerActivations(Transformation):
@@ -98,8 +103,7 @@ class IntegerActivations(Transformation):
         drop_dead_nodes(model)
         thresholds, scales = IntegerThresholds(), MoveScales()
         with model.tracked():
-            while scales.apply(model)[1]:
-                pass
+            scales.apply(model)
             for node in pending_quantizers(model):
                 scales.behind(model, thresholds.rewrite(model, node))
         self.reports += thresholds.reports

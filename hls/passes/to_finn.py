@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Integer operations -> FINN's hardware layers, by FINN's own passes."""
+"""Integer operations -> FINN's hardware layers, by FINN's own passes but for sums."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 from hls.passes.chain import AnnotateIntegers, datatype_of
 from hls.passes.graph import custom, label, run_foreign
 from hls.passes.quantizer import smallest_format
+from hls.passes.sums_to_finn import SumsToFinn
 from hls.passes.thresholds import AccRange, accumulator_range
 from models.errors import CompileError
 
@@ -33,9 +34,6 @@ def to_finn(model: ModelWrapper) -> ModelWrapper:
     from finn.transformation.fpgadataflow.convert_to_hw.duplicate_streams import (
         InferDuplicateStreamsLayer,
     )
-    from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import (
-        InferElementwiseBinaryOperation,
-    )
     from finn.transformation.fpgadataflow.convert_to_hw.pool_from_reduce import InferPoolFromReduce
     from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
         InferQuantizedMatrixVectorActivation,
@@ -46,7 +44,7 @@ def to_finn(model: ModelWrapper) -> ModelWrapper:
     for step in (
         InferShapes(),
         ChannelLayouts(),
-        InferElementwiseBinaryOperation(),  # first: other passes guess the type of a sum
+        SumsToFinn(),  # first: other passes guess the type of a sum
         AnnotateIntegers(),
         InferThresholdingLayer(),
         InferQuantizedMatrixVectorActivation(),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How compile time grows: exponents of CPU time in depth, nested sums and weights, one run.
+"""How compile time grows: exponents of CPU time in depth, joins, weights and levels, one run.
 
 The exponent of a series is log(t_last / t_first) / log(size_last / size_first).
 """
@@ -79,6 +79,16 @@ def nested_sums(path: Path, depth: int) -> Path:
     return net.save(path, 4, 4, net.dense(net.quant(x, 2.0 ** (depth - 1), 4), 4, 4))
 
 
+def residual(path: Path, depth: int) -> Path:
+    """``depth`` times x + relu(dense(x)), and a quantizer of the same scale."""
+    net = Network()
+    x = net.quant("x", 0.25, 4, signed=0)
+    for _ in range(depth):
+        y = net.quant(net.op("Relu", [net.dense(x, 8, 8)]), 0.25, 4, signed=0)
+        x = net.quant(net.op("Add", [x, y]), 0.25, 4, signed=0)
+    return net.save(path, 8, 4, net.dense(x, 8, 4))
+
+
 def square(path: Path, weights: int) -> Path:
     """One layer of so many weights, and a small one."""
     size = round(weights**0.5)
@@ -99,6 +109,7 @@ def levels(path: Path, count: int) -> Path:
 SERIES = {
     "depth": (chain, (32, 64, 128), 1.2),
     "nested sums": (nested_sums, (8, 16, 32), 1.2),
+    "residuals": (residual, (16, 32, 64), 1.2),
     "weights": (square, (512**2, 1024**2, 2048**2), 1.1),
     "levels": (levels, (2**12, 2**14, 2**16), 1.1),
 }
