@@ -107,7 +107,7 @@ def parse_quantizer(model: ModelWrapper, node: NodeProto) -> Quantizer:
         raise CompileError(
             f"{label(node)}, the quantizer of tensor {node.input[0]!r}: bit width {bits} must be "
             f"1 to {MAX_BITS}",
-            hint=f"train weights and activations with {MAX_BITS} bits or fewer",
+            hint=f"train weights and activations with 1 to {MAX_BITS} bits",
         )
     signed = bool(attribute(node, "signed", 1))
     narrow = bool(attribute(node, "narrow", 0))

@@ -59,7 +59,11 @@ class Spans:
             return parts[0]
         keys = [np.concatenate([p.column(name) for p in parts]) for name in ("step", "channel")]
         order = np.lexsort(keys)
-        return cls.of(*(np.concatenate([p.column(name) for p in parts])[order] for name in COLUMNS))
+        del keys
+        table = np.empty((len(order), len(COLUMNS)), np.int64, order="F")
+        for index, name in enumerate(COLUMNS):  # one at a time: millions of rows take memory
+            table[:, index] = np.concatenate([p.column(name) for p in parts])[order]
+        return cls(table)
 
     def only(self, keep: npt.NDArray[np.bool_]) -> Spans:
         """The rows in ``keep``."""

@@ -17,6 +17,7 @@ from hls.float32_limits import FloatLimits
 from hls.ir import Accelerator
 from hls.passes.monotone import MonotoneMap
 from hls.passes.quantizer import ROUNDINGS, Quantizer
+from hls.passes.spans import Spans
 from hls.passes.thresholds import AccRange, smallest_accumulators
 from hls.reference import half_even_shift, run
 from hls.requant import find_requant, slope_interval
@@ -75,6 +76,22 @@ def test_memory_is_linear_in_the_levels(mlp: ModuleType, tmp_path: Path) -> None
     finally:
         tracemalloc.stop()
     assert peak < PEAK_BYTES
+
+
+def test_spans_are_joined_in_less_than_twice_their_memory() -> None:
+    rows = 50_000
+    count, none = np.arange(rows), np.zeros(rows, np.int64)
+    parts = [Spans.of(count % 4, count // 4 + i * rows, count, none, none) for i in (1, 0)]
+    size = 2 * parts[0].table.nbytes
+    tracemalloc.start()
+    try:
+        joined = Spans.joined(parts)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert joined.table.nbytes == size
+    assert (np.diff(joined.column("channel") * 4 * rows + joined.column("step")) > 0).all()
+    assert peak < 2 * size
 
 
 @pytest.mark.parametrize("case", CASES)
