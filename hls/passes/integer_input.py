@@ -78,17 +78,18 @@ def input_quantizer(model: ModelWrapper) -> Quantizer:
 
 def _check_input(node: NodeProto, quantizer: Quantizer) -> None:
     rules = (
-        (quantizer.scale.size == 1, "one scale for all channels"),
-        (quantizer.zero_point == 0, "zero point 0"),
-        (quantizer.rounding in HALF_EVEN, "rounding half to even (ROUND)"),
-        (not quantizer.bipolar, "at least 2 bits where it is signed"),
-        (quantizer.low == 0 or quantizer.low < 0, "an ordinary range"),
+        (quantizer.scale.size == 1, "one scale for all channels", "quantize the input per tensor"),
+        (quantizer.zero_point == 0, "zero point 0", "train with a symmetric input quantizer"),
+        (quantizer.rounding in HALF_EVEN, "rounding half to even (ROUND)", "train with it"),
+        (not quantizer.bipolar, "at least 2 bits where it is signed", "train with 2 bits or more"),
+        (quantizer.low <= 0, "an ordinary range", "train with a range that has 0 in it"),
     )
-    for kept, rule in rules:
+    for kept, rule, way_out in rules:
         if not kept:
             raise CompileError(
                 f"{label(node)}, the input quantizer, needs {rule}",
-                hint="the host computes code = clip(half_even(x / scale)) before the accelerator",
+                hint=f"{way_out}: the host computes code = clip(half_even(x / scale)), and that "
+                "alone, before the accelerator",
             )
     if quantizer.low == 0 and (quantizer.high + 1) & quantizer.high:
         raise CompileError(
