@@ -99,21 +99,26 @@ def board(
     place = package or folder
     packages = session.packages_in(place) if place is not None else []
     where = str(place) if place is not None else ""
+    reporter = Reporter(quiet=quiet or json_output)
+    waits = reporter.work(f"the board at {port}")
     if action is Action.BER:
         if config is None or folder is None:
             raise ConfigError("`phyfold board PORT ber` needs a BUILD to compare the board with")
-        job = Job(config, folder, reporter=Reporter(quiet=quiet or json_output))
-        body = session.ber(job, line, packages)
+        job = Job(config, folder, reporter=reporter)
+        with waits:
+            body = session.ber(job, line, packages)
         return Outcome(body, lambda c: show_ber(c, body), after=lambda: session.require_equal(body))
     if action is Action.SEND:
         if source is None or target is None or not where:
             raise ConfigError(
                 "`phyfold board PORT send` needs a BUILD or --package, --input and --output"
             )
-        body = session.send(line, packages, where, source, target)
+        with waits:
+            body = session.send(line, packages, where, source, target)
         return Outcome(body, lambda c: c.print(f"outputs     {body['output']}"))
     test = action is Action.SELFTEST
-    body = session.status_of(line, packages, test=test, where=where)
+    with waits:
+        body = session.status_of(line, packages, test=test, where=where)
     return Outcome(
         body, lambda c: show_status(c, body), after=lambda: selftest.require(body, finished=test)
     )

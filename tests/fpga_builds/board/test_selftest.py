@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,9 +14,11 @@ import pytest
 from board_chains import STATUS
 from command_line import run
 
+from fpga_builds import progress
 from fpga_builds.board import session
 from fpga_builds.board.protocol import Status
 from fpga_builds.board.selftest import Result, judge
+from fpga_builds.progress import Reporter
 
 Board = Callable[[Status], None]
 GOOD = STATUS
@@ -117,3 +120,26 @@ def test_a_test_that_failed(
     body = json.loads(out)
     assert body["test_result"] == "failed"
     assert message in body["error"]["message"]
+
+
+def test_a_board_that_is_slow_to_answer_is_waited_for_with_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = threading.Event()
+
+    @contextmanager
+    def connected(*_: Any) -> Iterator[_Link]:
+        assert answers.wait(10)
+        yield _Link(GOOD)
+
+    def line(reporter: Reporter, text: str) -> None:
+        reporter.console.print(text)
+        answers.set()
+
+    monkeypatch.setattr(session, "connected", connected)
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    monkeypatch.setattr(progress, "POLL_S", 0.01)
+    monkeypatch.setattr(Reporter, "line", line)
+    code, _out, err = run(capsys, "board", "/dev/fake", "selftest")
+    assert code == 0
+    assert "the board at /dev/fake: 0 s" in err

@@ -103,7 +103,11 @@ CASES = [
     (scale_per_input, r"weight scale of shape \(4, 1\)", "per-output-channel"),
     (activation_scales, "4 scales for one activation tensor", "one activation scale a tensor"),
     (negative_scale, "scale -0.5 must be finite and positive", "step"),
-    (zero_point_at_input, "input quantizer, needs zero point 0", "train with a symmetric input quantizer"),
+    (
+        zero_point_at_input,
+        "input quantizer, needs zero point 0",
+        "train with a symmetric input quantizer",
+    ),
     (input_rounds_down, "input quantizer, needs rounding half to even", "half_even"),
     (no_layer, "no dense layer", "dense layers"),
     (relu_at_the_end, "Relu node .* at the output without a quantizer", "add a quantizer"),
